@@ -1,0 +1,1 @@
+"""TrackStream: self-hosted attribution and event tracking."""
