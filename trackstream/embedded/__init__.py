@@ -1,1 +1,1 @@
-"""Servers that `trackstream up` starts on one machine: a Kafka-protocol broker, PostgreSQL, Valkey."""
+"""Servers that `trackstream up` starts on one machine: broker, PostgreSQL, Valkey."""

@@ -1,0 +1,112 @@
+"""Identifiers, subject and person: who an event, a touch or a conversion speaks of.
+
+An identifier is a typed string (`device:abcd`), always inside one app; `scoped` adds the app.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trackstream.core.records import RawEvent
+
+__all__ = [
+    "advertising_id",
+    "event_identifiers",
+    "fingerprint",
+    "is_probabilistic",
+    "person_of",
+    "scoped",
+    "subject_of",
+]
+
+_KNOWN_BAD = frozenset(
+    {
+        # all zeros: tracking limited (Android 12+, iOS 14.5+)
+        "00000000-0000-0000-0000-000000000000",
+        "0" * 32,
+        # shipped by emulators and by broken SDKs
+        "9774d56d682e549c",
+        "unknown",
+        "null",
+        "nil",
+        "none",
+        "undefined",
+    }
+)
+
+
+def advertising_id(value: str | None) -> str | None:
+    """The advertising or device id in lower case, or None when it identifies nobody."""
+    if not value:
+        return None
+    text = value.strip().lower()
+    return None if not text or text in _KNOWN_BAD else text
+
+
+def scoped(app_id: str, identifier: str) -> str:
+    """The identifier inside its app: the key under which its owner is found."""
+    return f"{app_id}|{identifier}"
+
+
+def subject_of(
+    app_id: str, *, device_id: str | None, cookie_id: str | None, user_id: str | None
+) -> str | None:
+    """The key of `raw`: device, else cookie, else user, so that a log-in does not split a session.
+
+    None when there is none of them.
+    """
+    for kind, value in (("device", device_id), ("cookie", cookie_id), ("user", user_id)):
+        if value:
+            return scoped(app_id, f"{kind}:{value}")
+    return None
+
+
+def person_of(
+    *, user_id: str | None, device_id: str | None, cookie_id: str | None, subject: str
+) -> str:
+    """The key of the output topics: user, else device, else cookie, else the subject's own."""
+    for kind, value in (("user", user_id), ("device", device_id), ("cookie", cookie_id)):
+        if value:
+            return f"{kind}:{value}"
+    return subject.partition("|")[2]
+
+
+def event_identifiers(event: RawEvent) -> list[str]:
+    """The deterministic identifiers that an event carries, preferred first, each once."""
+    referral = event.referral
+    pairs = (
+        ("click", referral.click_id if referral else None),
+        ("user", event.user_id),
+        ("device", event.device_id),
+        ("gaid", advertising_id(event.gaid)),
+        ("idfa", advertising_id(event.idfa)),
+        ("idfv", advertising_id(event.idfv)),
+        ("cookie", event.cookie_id),
+    )
+    return list(dict.fromkeys(f"{kind}:{value}" for kind, value in pairs if value))
+
+
+def fingerprint(ip: str | None, os_name: str | None) -> str | None:
+    """The coarse probabilistic identifier: network prefix (/24, /64) and OS family.
+
+    It only finds; `core.matching.decide` then compares the rest. None without a usable address.
+    """
+    if not ip or not os_name:
+        return None
+    try:
+        address = ipaddress.ip_address(ip)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    network = ipaddress.ip_network((address, 24 if address.version == 4 else 64), strict=False)
+    digest = hashlib.blake2b(f"{network}|{os_name.lower()}".encode(), digest_size=12)
+    return f"fp:{digest.hexdigest()}"
+
+
+def is_probabilistic(identifier: str) -> bool:
+    """Whether the identifier is a fingerprint, which several people may share."""
+    return identifier.startswith("fp:")

@@ -1,0 +1,157 @@
+"""What the agents and the HTTP layer need of the outside, as protocols.
+
+Adapters live in `trackstream.storage` (PostgreSQL, Redis, files) and `trackstream.http`; the
+composition root picks them; tests may hand in their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+__all__ = [
+    "App",
+    "Directory",
+    "GeoLookup",
+    "Key",
+    "Place",
+    "Sink",
+    "TouchCache",
+    "TrackingLink",
+    "Undelivered",
+    "UserAgent",
+    "UserAgentLookup",
+]
+
+
+class App(msgspec.Struct, frozen=True, kw_only=True):
+    """An app (or site) whose events are kept apart from all others."""
+
+    app_id: str
+    name: str
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """A key of an app. `secret` signs (HMAC) or, for a write key, is None: the id is enough."""
+
+    key_id: str
+    app_id: str
+    kind: str
+    """`server` (HMAC) or `write` (browsers and Segment's libraries)."""
+    secret: str | None
+    origins: tuple[str, ...] = ()
+    """Origins that may use a write key; empty: any."""
+
+
+class TrackingLink(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered tracking link. The only destinations that a click is ever sent to."""
+
+    link_id: str
+    slug: str
+    app_id: str
+    campaign_id: str
+    campaign: str | None = None
+    channel: str | None = None
+    network: str | None = None
+    ad_group: str | None = None
+    web_url: str
+    android_url: str | None = None
+    ios_url: str | None = None
+    deep_link: str | None = None
+    expires_at_ms: int | None = None
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an address is, as far as the database knows."""
+
+    country: str | None = None
+    """ISO 3166-1 alpha-2."""
+    region: str | None = None
+    city: str | None = None
+    timezone: str | None = None
+    """IANA name."""
+
+
+class UserAgent(msgspec.Struct, frozen=True, kw_only=True):
+    """A parsed user agent string."""
+
+    browser: str | None = None
+    browser_version: str | None = None
+    os_name: str | None = None
+    os_version: str | None = None
+    device_brand: str | None = None
+    device_model: str | None = None
+    bot: bool = False
+
+
+class Undelivered(Exception):  # noqa: N818 - a state of the world, named as such
+    """Kafka did not acknowledge in time; nothing may be answered with a 2xx."""
+
+
+class Sink(Protocol):
+    """Where records go: a topic, by its name without the prefix."""
+
+    async def send(self, messages: list[tuple[str, bytes, bytes]]) -> None:
+        """Write (topic, key, value) messages; return when all are acknowledged by all replicas.
+
+        Raises:
+            Undelivered: at least one was not acknowledged in time.
+        """
+
+
+class Directory(Protocol):
+    """Apps, keys and links, as last read from PostgreSQL. Answers from memory, never blocks."""
+
+    def key(self, key_id: str) -> Key | None:
+        """The key with this id, unless it is revoked."""
+
+    def app(self, app_id: str) -> App | None:
+        """The app with this id."""
+
+    def link_by_slug(self, slug: str) -> TrackingLink | None:
+        """The link of `/c/{slug}`."""
+
+    def link_by_campaign(self, campaign_id: str) -> TrackingLink | None:
+        """The newest link of `/v1/click?cid=`."""
+
+
+class GeoLookup(Protocol):
+    """Address to place."""
+
+    def place(self, ip: str | None) -> Place:
+        """The place of an IPv4 or IPv6 address; all None when private, unknown or malformed."""
+
+
+class UserAgentLookup(Protocol):
+    """User agent string to browser, OS and device; cached."""
+
+    def parse(self, user_agent: str | None) -> UserAgent:
+        """All None for an absent or unknown string."""
+
+
+class TouchCache(Protocol):
+    """The fast path beside the stream (Redis). Loses nothing that matters when it is lost."""
+
+    async def remember_touch(
+        self, app_id: str, click_id: str, fingerprint: str | None, deep_link: str | None
+    ) -> None:
+        """Keep a click's deferred deep link for its first open. Never raises for a dead cache."""
+
+    async def deep_link(
+        self, app_id: str, click_id: str | None, fingerprint: str | None
+    ) -> str | None:
+        """The deep link of that click, else of the newest with that fingerprint, else None."""
+
+    async def first_use(self, nonce: str, ttl_s: int) -> bool:
+        """True exactly once per nonce within `ttl_s` seconds (best effort in memory if down)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """What agents are given besides the app and its tables."""
+
+    geo: GeoLookup
+    user_agents: UserAgentLookup
+    version: str

@@ -1,0 +1,236 @@
+"""Settings: environment variables `TRACKSTREAM_*` over a TOML file over defaults, parsed once.
+
+`Settings.load()` reports every error at once. The TOML file's keys are the names below in lower
+case (`kafka_url = "…"`); it is named by `TRACKSTREAM_CONFIG`, else `trackstream.toml` in the data
+directory if it is there.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["PREFIX", "Settings", "SettingsError", "documented"]
+
+PREFIX = "TRACKSTREAM_"
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used.
+
+    Attributes:
+        problems: one line for each, naming the setting and what it takes.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _secret(value: str) -> str:
+    return value
+
+
+def _path(value: str) -> Path:
+    return Path(value).expanduser()
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        number = int(value)
+        if not low <= number <= high:
+            raise ValueError(f"takes a whole number from {low} to {high}")
+        return number
+
+    parse.__name__ = f"a whole number from {low} to {high}"
+    return parse
+
+
+def _flag(value: str) -> bool:
+    if value.lower() in {"1", "true", "yes", "on"}:
+        return True
+    if value.lower() in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError("takes true or false")
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if urlsplit(value).scheme not in schemes or not urlsplit(value).netloc:
+            raise ValueError(
+                f"takes a URL that begins with {' or '.join(s + '://' for s in schemes)}"
+            )
+        return value
+
+    parse.__name__ = "a URL"
+    return parse
+
+
+def _choice(*words: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in words:
+            raise ValueError(f"takes one of {', '.join(words)}")
+        return value
+
+    parse.__name__ = "one of " + ", ".join(words)
+    return parse
+
+
+def _setting(parse: Callable[[str], Any], doc: str, default: Any = None) -> Any:
+    return field(default=default, metadata={"parse": parse, "doc": doc})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Everything that can be set, frozen. Names carry units; `documented()` lists them."""
+
+    data_dir: Path = _setting(_path, "Directory for everything kept on this machine", Path("data"))
+    kafka_url: str | None = _setting(
+        _url("kafka"), "Kafka bootstrap servers, `kafka://host:port[,host:port]`"
+    )
+    postgres_url: str | None = _setting(
+        _url("postgresql", "postgres"), "PostgreSQL, `postgresql://user:password@host/database`"
+    )
+    redis_url: str | None = _setting(
+        _url("redis", "rediss"), "Redis or Valkey; a cache only, may be lost at any time"
+    )
+    master_key: str | None = _setting(
+        _secret,
+        "32 bytes in hex that seal the secrets kept in PostgreSQL; made in the data directory "
+        "when not set",
+    )
+    topic_prefix: str = _setting(_text, "Put before every topic's name", "trackstream.")
+    topic_partitions: int = _setting(
+        _whole(1, 1024), "Partitions of every topic; fixed once the topics exist", 8
+    )
+    topic_replication_factor: int = _setting(_whole(1, 9), "Replicas of every topic", 1)
+    topic_retention_hours: int = _setting(
+        _whole(1, 24 * 3660), "How long topics keep messages; counts from arrival", 7 * 24
+    )
+    collector_url: str | None = _setting(
+        _url("http", "https"), "Where commands reach a running collector"
+    )
+    collector_host: str = _setting(_text, "Address on which the collector listens", "127.0.0.1")
+    collector_port: int = _setting(_whole(0, 65535), "Port of the collector; 0: any free one", 8080)
+    worker_host: str = _setting(_text, "Address of the worker's web views", "127.0.0.1")
+    worker_port: int = _setting(
+        _whole(0, 65535), "Port of the worker's web views; 0: any free one", 6066
+    )
+    worker_collects: bool = _setting(
+        _flag, "Serve the collector inside the worker's web server, too", False
+    )
+    kafka_port: int = _setting(_whole(0, 65535), "Port of the embedded broker; 0: any free one", 0)
+    postgres_port: int = _setting(
+        _whole(0, 65535), "Port of the embedded PostgreSQL; 0: any free one", 0
+    )
+    redis_port: int = _setting(_whole(0, 65535), "Port of the embedded Valkey; 0: any free one", 0)
+    app_id: str = _setting(_text, "App that commands act for", "demo")
+    key_id: str | None = _setting(_text, "Key with which commands sign their requests")
+    secret: str | None = _setting(_secret, "Secret of that key")
+    geo_city_database: Path | None = _setting(
+        _path, "City database (.mmdb); the embedded default is used when not set"
+    )
+    public_url: str | None = _setting(
+        _url("http", "https"), "Where tracking links are reached from outside, if not collector_url"
+    )
+    cookie_max_age_days: int = _setting(
+        _whole(0, 3650), "Life of the tracking cookie; 0: set none", 365
+    )
+    max_body_bytes: int = _setting(_whole(1024, 2**30), "Largest body of a request", 2**20)
+    max_inflated_bytes: int = _setting(
+        _whole(1024, 2**30), "Largest body after decompression", 5 * 2**20
+    )
+    max_batch_events: int = _setting(_whole(1, 100_000), "Most events in one request", 1000)
+    produce_timeout_s: int = _setting(
+        _whole(1, 300), "How long the collector waits for Kafka before it answers 503", 10
+    )
+    session_gap_s: int = _setting(
+        _whole(1, 86_400), "Inactivity, in seconds, beyond which a new session starts", 1800
+    )
+    tick_interval_s: int = _setting(
+        _whole(1, 600), "How often time passes for idle sessions and missing answers", 10
+    )
+    answer_deadline_s: int = _setting(
+        _whole(1, 600), "How long a decision waits for answers that are missing", 30
+    )
+    log_level: str = _setting(
+        _choice("debug", "info", "warning", "error"), "What is logged", "info"
+    )
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+        """Read the file and the environment; `overrides` (already parsed) win over both.
+
+        Raises:
+            SettingsError: with every problem, each naming its setting.
+        """
+        env = dict(os.environ if environ is None else environ)
+        known = {one.name: one for one in fields(cls)}
+        problems: list[str] = []
+        values = _from_file(env, known, problems)
+        for name, value in env.items():
+            if name.startswith(PREFIX) and name not in _OTHER_VARIABLES:
+                key = name.removeprefix(PREFIX).lower()
+                if key in known:
+                    values[key] = value
+                elif not key.startswith("test_"):
+                    problems.append(f"{name} is not a setting")
+        parsed: dict[str, Any] = {}
+        for key, text in values.items():
+            try:
+                parsed[key] = known[key].metadata["parse"](text)
+            except ValueError as error:
+                problems.append(f"{PREFIX}{key.upper()} {error}")
+        if problems:
+            raise SettingsError(problems)
+        return cls(**{**parsed, **overrides})
+
+    def environ(self) -> dict[str, str]:
+        """The environment variables that make another process load these same settings."""
+        return {
+            PREFIX + one.name.upper(): str(getattr(self, one.name))
+            for one in fields(self)
+            if getattr(self, one.name) is not None
+        }
+
+
+_OTHER_VARIABLES = {PREFIX + "CONFIG"}
+
+
+def _from_file(
+    env: Mapping[str, str], known: Mapping[str, Any], problems: list[str]
+) -> dict[str, str]:
+    named = env.get(PREFIX + "CONFIG")
+    path = Path(named or Path(env.get(PREFIX + "DATA_DIR", "data")) / "trackstream.toml")
+    if not named and not path.is_file():
+        return {}
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(f"{PREFIX}CONFIG: cannot read {path}: {error}")
+        return {}
+    problems.extend(f"{path}: {key} is not a setting" for key in table if key not in known)
+    return {key: str(value) for key, value in table.items() if key in known}
+
+
+def documented() -> list[tuple[str, str, str]]:
+    """Every setting as (variable, default as text, what it is), in order of declaration."""
+    return [
+        (
+            PREFIX + one.name.upper(),
+            "" if one.default in {None, MISSING} else str(one.default),
+            one.metadata["doc"],
+        )
+        for one in fields(Settings)
+    ]
