@@ -7,21 +7,22 @@ composition root picks them; tests may hand in their own.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+
+if TYPE_CHECKING:
+    from trackstream.core.lookups import Place, UserAgent
 
 __all__ = [
     "App",
     "Directory",
     "GeoLookup",
     "Key",
-    "Place",
     "Sink",
     "TouchCache",
     "TrackingLink",
     "Undelivered",
-    "UserAgent",
     "UserAgentLookup",
 ]
 
@@ -61,29 +62,6 @@ class TrackingLink(msgspec.Struct, frozen=True, kw_only=True):
     ios_url: str | None = None
     deep_link: str | None = None
     expires_at_ms: int | None = None
-
-
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an address is, as far as the database knows."""
-
-    country: str | None = None
-    """ISO 3166-1 alpha-2."""
-    region: str | None = None
-    city: str | None = None
-    timezone: str | None = None
-    """IANA name."""
-
-
-class UserAgent(msgspec.Struct, frozen=True, kw_only=True):
-    """A parsed user agent string."""
-
-    browser: str | None = None
-    browser_version: str | None = None
-    os_name: str | None = None
-    os_version: str | None = None
-    device_brand: str | None = None
-    device_model: str | None = None
-    bot: bool = False
 
 
 class Undelivered(Exception):  # noqa: N818 - a state of the world, named as such

@@ -1,0 +1,30 @@
+"""What is looked up about an event: where its address is, what its user agent says."""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["Place", "UserAgent"]
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an address is, as far as the database knows."""
+
+    country: str | None = None
+    """ISO 3166-1 alpha-2."""
+    region: str | None = None
+    city: str | None = None
+    timezone: str | None = None
+    """IANA name."""
+
+
+class UserAgent(msgspec.Struct, frozen=True, kw_only=True):
+    """A parsed user agent string."""
+
+    browser: str | None = None
+    browser_version: str | None = None
+    os_name: str | None = None
+    os_version: str | None = None
+    device_brand: str | None = None
+    device_model: str | None = None
+    bot: bool = False
