@@ -327,7 +327,7 @@ class Session(Record, frozen=True, kw_only=True):
     person: str
     subject: str
     status: str
-    """`open`, `closed`, or `merged` (a late event joined it to `merged_into`: it counts no more)."""
+    """`open`, `closed`, or `merged`: a late event joined it to `merged_into`, which now counts."""
     merged_into: str | None = None
     started_at_ms: int
     ended_at_ms: int

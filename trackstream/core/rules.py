@@ -1,4 +1,4 @@
-"""The rules of an app: windows, bounds, what counts as a conversion. Versioned, named in decisions."""
+"""The rules of an app: windows, bounds, conversions. Versioned, and named in decisions."""
 
 from __future__ import annotations
 
