@@ -32,7 +32,7 @@ class DirectoryLock:
         DirectoryInUseError: Another server holds the lock and does not end.
     """
 
-    def __init__(self, server: str, folder: Path, *, timeout_s: float = 5.0) -> None:
+    def __init__(self, server: str, folder: Path, *, timeout_s: float) -> None:
         self.fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = time.monotonic() + timeout_s
         while True:

@@ -81,8 +81,8 @@ class EmbeddedPostgres(Server):
         return self._url(_NAME)
 
     def _url(self, database: str) -> str:
-        password = secret(self._folder / "password")
-        return f"postgresql://{_NAME}:{password}@127.0.0.1:{self.port}/{database}"
+        address = f"127.0.0.1:{self.port}"
+        return f"postgresql://{_NAME}:{secret(self._folder / 'password')}@{address}/{database}"
 
     def _prepare(self, lock: DirectoryLock, /) -> None:
         self._account = account_for(self._data)

