@@ -1,0 +1,108 @@
+"""An accepted event and what was looked up about it, as one enriched event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from trackstream.core.money import revenue
+from trackstream.core.records import Context, Envelope, Event, RawEvent
+
+if TYPE_CHECKING:
+    from trackstream.core.lookups import Place, UserAgent
+    from trackstream.core.rules import Rules
+
+__all__ = ["CLOCK_TOLERANCE_MS", "clock_offset_ms", "corrected_ms", "enriched"]
+
+CLOCK_TOLERANCE_MS = 60_000
+"""A device's clock is taken as right up to this error, which latency alone can explain."""
+
+_NO_CONTEXT = Context()
+
+
+def clock_offset_ms(known: int | None, envelope: Envelope) -> int | None:
+    """The least (arrival - sent_at) so far: the clock's error plus the least latency seen.
+
+    One offset for all of a device's events, so that correction never reorders them.
+    Source: Segment's `timestamp = receivedAt - (sentAt - originalTimestamp)`, per device.
+    """
+    if envelope.sent_at_ms is None:
+        return known
+    now = envelope.received_at_ms - envelope.sent_at_ms
+    return now if known is None else min(known, now)
+
+
+def corrected_ms(raw_ms: int, *, offset_ms: int | None, received_at_ms: int, rules: Rules) -> int:
+    """Event time: the client's time plus its clock's error, no later than its arrival allows."""
+    error = offset_ms if offset_ms is not None and abs(offset_ms) > CLOCK_TOLERANCE_MS else 0
+    time_ms = raw_ms + error
+    return received_at_ms if time_ms > received_at_ms + rules.max_ahead_ms else time_ms
+
+
+def enriched(
+    raw: RawEvent,
+    envelope: Envelope,
+    *,
+    offset_ms: int | None,
+    person: str,
+    user_id: str | None,
+    place: Place,
+    user_agent: UserAgent,
+    rules: Rules,
+) -> Event:
+    """The enriched event, its session still open (`session_id` is empty).
+
+    What the sender's context says of its device wins over what its user agent says.
+    """
+    at_ms = corrected_ms(
+        raw.timestamp_ms,
+        offset_ms=offset_ms,
+        received_at_ms=envelope.received_at_ms,
+        rules=rules,
+    )
+    context = raw.context or _NO_CONTEXT
+    amount, currency = revenue(_properties(raw))
+    return Event(
+        event_id=raw.event_id,
+        app_id=envelope.app_id,
+        event=raw.event,
+        timestamp_ms=at_ms,
+        client_timestamp_ms=raw.timestamp_ms,
+        received_at_ms=envelope.received_at_ms,
+        late=envelope.received_at_ms - at_ms > rules.late_after_ms,
+        person=person,
+        subject=envelope.subject,
+        session_id="",
+        user_id=user_id,
+        device_id=raw.device_id,
+        cookie_id=raw.cookie_id,
+        properties=raw.properties,
+        revenue_micros=amount,
+        currency=currency,
+        campaign=raw.campaign,
+        context=raw.context,
+        referral=raw.referral,
+        ip=envelope.ip,
+        user_agent=envelope.user_agent,
+        browser=user_agent.browser,
+        browser_version=user_agent.browser_version,
+        os_name=context.os_name or user_agent.os_name,
+        os_version=context.os_version or user_agent.os_version,
+        device_brand=context.device_manufacturer or user_agent.device_brand,
+        device_model=context.device_model or user_agent.device_model,
+        bot=user_agent.bot,
+        country=place.country,
+        region=place.region,
+        city=place.city,
+        timezone=context.timezone or place.timezone,
+    )
+
+
+def _properties(raw: RawEvent) -> dict[str, Any]:
+    if raw.properties == "{}":
+        return {}
+    try:
+        return msgspec.json.decode(raw.properties, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return {}

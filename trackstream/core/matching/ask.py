@@ -1,0 +1,80 @@
+"""What an enriched event sends to the identity log: links, and probes if it is a conversion."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from trackstream.core.identifiers import event_identifiers, fingerprint
+from trackstream.core.records import Conversion, Link, Probe
+
+if TYPE_CHECKING:
+    from trackstream.core.records import Event, RawEvent
+    from trackstream.core.rules import Rules
+
+__all__ = ["INSTALL_EVENTS", "conversion_of", "is_conversion", "links_of", "probes_of"]
+
+INSTALL_EVENTS = frozenset({"install", "first_open"})
+
+
+def is_conversion(event: str, rules: Rules) -> bool:
+    """Whether events of this name are conversions: installs, and those that the rules declare."""
+    return event in INSTALL_EVENTS or event in rules.conversion_events
+
+
+def conversion_of(raw: RawEvent, event: Event, *, rules: Rules) -> Conversion | None:
+    """The conversion that this event is under these rules, or None.
+
+    An install also carries a fingerprint, if the rules allow: it is the only conversion that is
+    matched probabilistically.
+    """
+    if not is_conversion(event.event, rules):
+        return None
+    installed = event.event in INSTALL_EVENTS
+    own = event_identifiers(raw)
+    os_name = event.os_name
+    if installed and rules.probabilistic:
+        coarse = fingerprint(event.ip, os_name)
+        own = [*own, coarse] if coarse else own
+    return Conversion(
+        conversion_id=f"{event.app_id}:{event.event_id}",
+        app_id=event.app_id,
+        kind="install" if installed else "event",
+        event=event.event,
+        event_id=event.event_id,
+        at_ms=event.timestamp_ms,
+        subject=event.subject,
+        person=event.person,
+        identifiers=own,
+        click_id=raw.referral.click_id if raw.referral else None,
+        install_begin_at_ms=raw.referral.install_begin_at_ms if raw.referral else None,
+        ip=event.ip,
+        os_name=os_name,
+        os_version=event.os_version,
+        device_model=event.device_model,
+        language=raw.context.locale if raw.context else None,
+        country=event.country,
+        revenue_micros=event.revenue_micros,
+        currency=event.currency,
+    )
+
+
+def probes_of(conversion: Conversion) -> list[Probe]:
+    """One probe for each of the conversion's own identifiers."""
+    return [
+        Probe(app_id=conversion.app_id, identifier=one, conversion=conversion, depth=0)
+        for one in conversion.identifiers
+    ]
+
+
+def links_of(raw: RawEvent, *, app_id: str, at_ms: int) -> list[Link]:
+    """A link in each direction for every two identifiers of a person that the event carries.
+
+    A click id is not linked: it is a touch's, and is asked by the install that brings it.
+    """
+    own = [one for one in event_identifiers(raw) if not one.startswith("click:")]
+    return [
+        Link(app_id=app_id, identifier=a, other=b, at_ms=at_ms)
+        for pair in combinations(own, 2)
+        for a, b in (pair, pair[::-1])
+    ]

@@ -1,0 +1,154 @@
+"""The owner of one identifier: keeps its touches, links, conversions; answers and remembers probes.
+
+Everything that arrives after a probe is forwarded to it as news, so arrival order does not matter.
+A message handled twice leaves the same state and is answered again, which its receiver tolerates:
+so nothing is lost when a worker dies between answering and being acknowledged.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from trackstream.core.identifiers import is_probabilistic
+from trackstream.core.records import Answer, Conversion, Link, Outcome, Prior, Probe, Touch
+
+if TYPE_CHECKING:
+    from trackstream.core.rules import Rules
+
+__all__ = ["IdentifierState", "own"]
+
+
+class IdentifierState(msgspec.Struct, frozen=True, array_like=True):
+    """What is known of one identifier. Lists are newest first and bounded by the rules."""
+
+    touches: list[Touch] = []
+    links: list[str] = []
+    probes: list[Conversion] = []
+    """Conversions that have asked here and are told what comes late."""
+    priors: list[Prior] = []
+    """Conversions that carry this identifier themselves."""
+
+
+EMPTY = IdentifierState()
+
+
+def own(
+    state: IdentifierState | None,
+    message: Touch | Link | Probe | Outcome,
+    *,
+    identifier: str,
+    rules: Rules,
+) -> tuple[IdentifierState, list[Answer]]:
+    """Apply one message of the identity log to its identifier's state.
+
+    Args:
+        state: the state before, None for an identifier never seen.
+        message: any record of the topic `identity` that was written under this identifier.
+        identifier: the identifier, without its app.
+        rules: bounds are taken from here.
+
+    Returns:
+        The state after, and answers for the topic `candidates`.
+    """
+    before = state or EMPTY
+    match message:
+        case Touch():
+            return _touched(before, message, identifier, rules)
+        case Link():
+            return _linked(before, message, identifier, rules)
+        case Probe():
+            return _probed(before, message, identifier, rules)
+        case Outcome():
+            return _decided(before, message, identifier)
+
+
+def _touched(
+    state: IdentifierState, touch: Touch, identifier: str, rules: Rules
+) -> tuple[IdentifierState, list[Answer]]:
+    others = [one for one in state.touches if one.touch_id != touch.touch_id]
+    kept = sorted([touch, *others], key=lambda one: (one.at_ms, one.touch_id), reverse=True)
+    news = [
+        Answer(conversion=one, identifier=identifier, touches=[touch])
+        for one in state.probes
+        if touch.at_ms <= one.at_ms
+    ]
+    return msgspec.structs.replace(state, touches=kept[: rules.max_touches]), news
+
+
+def _linked(
+    state: IdentifierState, link: Link, identifier: str, rules: Rules
+) -> tuple[IdentifierState, list[Answer]]:
+    if link.other not in state.links:
+        if len(state.links) >= rules.max_links:
+            return state, []
+        state = msgspec.structs.replace(state, links=[link.other, *state.links])
+    news = [
+        Answer(conversion=one, identifier=identifier, links=[link.other]) for one in state.probes
+    ]
+    return state, news
+
+
+def _probed(
+    state: IdentifierState, probe: Probe, identifier: str, rules: Rules
+) -> tuple[IdentifierState, list[Answer]]:
+    conversion = probe.conversion
+    others = [one for one in state.probes if one.conversion_id != conversion.conversion_id]
+    probes = sorted([conversion, *others], key=_when, reverse=True)[: rules.max_probes]
+    priors, news = state.priors, list[Answer]()
+    known = {one.conversion_id for one in priors}
+    # a fingerprint may be many people's: their conversions are not each other's history
+    carried = probe.depth == 0 and not is_probabilistic(identifier)
+    if carried and conversion.conversion_id not in known:
+        mine = Prior(
+            conversion_id=conversion.conversion_id, kind=conversion.kind, at_ms=conversion.at_ms
+        )
+        priors = [mine, *priors][: rules.max_probes]
+    after = msgspec.structs.replace(state, probes=probes, priors=priors)
+    if carried:
+        news = _tell(after, conversion.conversion_id, identifier)
+    answer = Answer(
+        conversion=conversion,
+        identifier=identifier,
+        depth=probe.depth,
+        touches=[one for one in after.touches if one.at_ms <= conversion.at_ms],
+        links=after.links,
+        priors=[one for one in after.priors if _when(one) < _when(conversion)],
+    )
+    return after, [answer, *news]
+
+
+def _decided(
+    state: IdentifierState, outcome: Outcome, identifier: str
+) -> tuple[IdentifierState, list[Answer]]:
+    others = [one for one in state.priors if one.conversion_id != outcome.conversion_id]
+    old = next((one for one in state.priors if one.conversion_id == outcome.conversion_id), None)
+    if old is None or old.revision <= outcome.revision:
+        now = Prior(
+            conversion_id=outcome.conversion_id,
+            kind=outcome.kind,
+            at_ms=outcome.at_ms,
+            revision=outcome.revision,
+            method=outcome.method,
+            touch=outcome.touch,
+        )
+        state = msgspec.structs.replace(state, priors=[now, *others])
+    return state, _tell(state, outcome.conversion_id, identifier)
+
+
+def _tell(state: IdentifierState, conversion_id: str, identifier: str) -> list[Answer]:
+    """News of one conversion for the later ones that have asked here."""
+    prior = next((one for one in state.priors if one.conversion_id == conversion_id), None)
+    if prior is None:
+        return []
+    return [
+        Answer(conversion=one, identifier=identifier, priors=[prior])
+        for one in state.probes
+        if _when(prior) < _when(one)
+    ]
+
+
+def _when(one: Conversion | Prior) -> tuple[int, str]:
+    """Conversions are ordered by time, then by id, so that no two are at once."""
+    return one.at_ms, one.conversion_id
