@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+import redis
+
+from trackstream.storage.cache import RedisTouchCache
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@asynccontextmanager
+async def _cache(url: str | None) -> AsyncIterator[RedisTouchCache]:
+    cache = RedisTouchCache(url)
+    try:
+        yield cache
+    finally:
+        await cache.close()
+
+
+def _dead_url() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"redis://127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.fixture(params=["redis", "memory", "dead"])
+def any_url(request: pytest.FixtureRequest) -> str | None:
+    if request.param == "redis":
+        url: str = request.getfixturevalue("redis_url")
+        return url
+    return None if request.param == "memory" else _dead_url()
+
+
+async def test_a_nonce_is_first_used_once(any_url: str | None) -> None:
+    nonce = uuid4().hex
+    async with _cache(any_url) as cache:
+        assert await cache.first_use(nonce, 60)
+        assert not await cache.first_use(nonce, 60)
+        assert await cache.first_use(nonce + "x", 60)
+
+
+async def test_a_deep_link_is_found_by_click_then_by_fingerprint(any_url: str | None) -> None:
+    async with _cache(any_url) as cache:
+        await cache.remember_touch("app", "c1", "fp:1", "shop://one")
+        await cache.remember_touch("app", "c2", "fp:1", "shop://two")
+        assert await cache.deep_link("app", "c1", "fp:1") == "shop://one"
+        assert await cache.deep_link("app", None, "fp:1") == "shop://two"
+        assert await cache.deep_link("app", "unknown", "fp:1") == "shop://two"
+        assert await cache.deep_link("app", "unknown", None) is None
+        assert await cache.deep_link("other", "c1", "fp:1") is None
+        assert await cache.deep_link("app", None, None) is None
+
+
+async def test_a_touch_without_a_deep_link_leaves_the_earlier_one(any_url: str | None) -> None:
+    async with _cache(any_url) as cache:
+        await cache.remember_touch("app", "c1", "fp:1", "shop://one")
+        await cache.remember_touch("app", "c1", "fp:1", None)
+        assert await cache.deep_link("app", "c1", None) == "shop://one"
+
+
+async def test_processes_share_what_redis_keeps(redis_url: str) -> None:
+    async with _cache(redis_url) as one, _cache(redis_url) as other:
+        await one.remember_touch("app", "c1", "fp:1", "shop://one")
+        assert await other.deep_link("app", "c1", None) == "shop://one"
+        assert await one.first_use("n", 60)
+        assert not await other.first_use("n", 60)
+
+
+async def test_keys_expire_by_themselves(redis_url: str) -> None:
+    async with _cache(redis_url) as cache:
+        await cache.remember_touch("app", "c1", "fp1", "shop://one")
+        await cache.first_use("n", 60)
+    with redis.Redis.from_url(redis_url) as client:
+        assert 6 * 86_400 < client.ttl("click:app:c1") <= 7 * 86_400
+        assert 80_000 < client.ttl("fp:app:fp1") <= 86_400
+        assert 0 < client.ttl("nonce:n") <= 60
+
+
+async def test_an_outage_is_logged_once_and_costs_no_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO, "trackstream.storage.cache"):
+        async with _cache(_dead_url()) as cache:
+            began = time.perf_counter()
+            for number in range(200):
+                assert await cache.first_use(str(number), 60)
+            assert time.perf_counter() - began < 1.0
+    assert len(caplog.records) == 1
+
+
+async def test_a_server_that_hangs_is_given_up_soon() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        async with _cache(f"redis://127.0.0.1:{silent.getsockname()[1]}") as cache:
+            began = time.perf_counter()
+            assert await cache.first_use("n", 60)
+            assert not await cache.first_use("n", 60)
+            assert time.perf_counter() - began < 1.0

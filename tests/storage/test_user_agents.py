@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from crawleruseragents import CRAWLER_USER_AGENTS_DATA
+
+from tests.storage.shared_data import shared_data
+from trackstream.core.lookups import UserAgent
+from trackstream.storage.bots import BotMatcher
+from trackstream.storage.user_agents import UaParser
+
+_GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+_PIXEL = (
+    "Mozilla/5.0 (Linux; Android 13; Pixel 7) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/116.0.5845.114 Mobile Safari/537.36"
+)
+
+
+@pytest.fixture(scope="module")
+def parser() -> UaParser:
+    return UaParser()
+
+
+def test_a_phone(parser: UaParser) -> None:
+    assert parser.parse(_PIXEL) == UserAgent(
+        browser="Chrome Mobile",
+        browser_version="116.0.5845",
+        os_name="Android",
+        os_version="13",
+        device_brand="Google",
+        device_model="Pixel 7",
+    )
+
+
+@pytest.mark.parametrize("text", [None, ""])
+def test_no_string_says_nothing(parser: UaParser, text: str | None) -> None:
+    assert parser.parse(text) == UserAgent()
+
+
+def test_an_unknown_string_says_nothing(parser: UaParser) -> None:
+    assert parser.parse("zzz") == UserAgent()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        _GOOGLEBOT,
+        "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)",
+        "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)",
+        "Feedly/1.0 (+http://www.feedly.com/fetcher.html; 1 subscribers)",
+        "curl/8.5.0",
+        "python-requests/2.32.0",
+    ],
+)
+def test_a_program_is_a_bot(parser: UaParser, text: str) -> None:
+    assert parser.parse(text).bot
+
+
+def test_no_browser_of_people_is_a_bot_and_its_system_is_known(parser: UaParser) -> None:
+    lines = shared_data("user_agents.txt").read_text("utf-8").splitlines()
+    parsed = [parser.parse(line) for line in lines if line]
+    assert len(parsed) == 500
+    assert [one for one in parsed if one.bot] == []
+    assert sum(one.os_name is not None for one in parsed) >= 495
+    assert sum(one.browser is not None for one in parsed) >= 495
+
+
+def test_a_real_web_log_has_the_bots_that_it_names(parser: UaParser) -> None:
+    log = shared_data("elastic_apache_logs.log").read_text("utf-8", "replace")
+    agents = {found.group(1) for found in re.finditer(r'"([^"]*)"$', log, re.MULTILINE)}
+    bots = {agent for agent in agents if parser.parse(agent).bot}
+    assert {agent for agent in agents if re.search(r"Googlebot|bingbot|YandexBot", agent)} <= bots
+    # Most of that site's visitors were people.
+    assert 30 < len(bots) < len(agents) / 2
+
+
+def test_the_joined_matcher_agrees_with_every_rule_of_the_list() -> None:
+    is_bot = BotMatcher()
+    examples = [text for entry in CRAWLER_USER_AGENTS_DATA for text in entry["instances"]]
+    assert len(examples) > 1000
+    assert [text for text in examples if not is_bot(text)] == []
+
+
+def test_an_answer_is_kept(parser: UaParser) -> None:
+    assert parser.parse(_PIXEL) is parser.parse(_PIXEL)
+
+
+def test_an_endless_string_is_read_up_to_a_bound(parser: UaParser) -> None:
+    assert parser.parse(_PIXEL + " x" * 500_000).os_name == "Android"

@@ -1,0 +1,37 @@
+"""Crawlers and other programs by their user agent string.
+
+The rules are the maintained list of `crawler-user-agents` (one regular expression a crawler).
+They are matched all at once by the engine of ua-parser's fast back end, which first looks for
+the literals that a rule needs: about 2 µs a string, where one joined `re` takes 400.
+"""
+
+from __future__ import annotations
+
+import re
+
+from crawleruseragents import CRAWLER_USER_AGENTS_DATA
+from ua_parser.core import Domain
+from ua_parser.matchers import UserAgentMatcher
+from ua_parser.regex import Resolver
+
+__all__ = ["BotMatcher"]
+
+
+class BotMatcher:
+    """Whether a user agent string is a bot's. Making one takes about 30 ms."""
+
+    def __init__(self) -> None:
+        fast: list[str] = []
+        slow: list[str] = []
+        for entry in CRAWLER_USER_AGENTS_DATA:
+            # The fast engine knows no look-around and no back references.
+            pattern: str = entry["pattern"]
+            (slow if re.search(r"\(\?[=!<]|\\[1-9]", pattern) else fast).append(pattern)
+        self._fast = Resolver(([UserAgentMatcher(pattern, "bot") for pattern in fast], [], []))
+        self._slow = re.compile("|".join(slow)) if slow else None
+
+    def __call__(self, user_agent: str) -> bool:
+        """Whether any rule matches anywhere in the string."""
+        if self._fast(user_agent, Domain.USER_AGENT).user_agent is not None:
+            return True
+        return self._slow is not None and self._slow.search(user_agent) is not None

@@ -1,0 +1,143 @@
+"""Writing to the log so that what is acknowledged is durable."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.partitioner import DefaultPartitioner
+
+from trackstream.ports import Undelivered
+from trackstream.storage.topics import bootstrap_servers, largest_message_bytes
+
+if TYPE_CHECKING:
+    from trackstream.settings import Settings
+
+__all__ = ["KafkaSink"]
+
+_log = logging.getLogger(__name__)
+
+_LINGER_MS = 3
+_STOP_TIMEOUT_S = 5.0
+
+
+class KafkaSink:
+    """`ports.Sink` on an idempotent producer: acknowledged by all replicas, in order per key.
+
+    A message whose acknowledgement did not come in time may still be written later: who is told
+    `Undelivered` and sends again sends a duplicate, which its id unmasks. The partition of a key
+    is that of Kafka's own clients (murmur2), as for everyone else who writes to these topics.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._timeout_s = float(settings.produce_timeout_s)
+        self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+        self._closed = False
+
+    async def start(self) -> None:
+        """Connect. Not needed: the first `send` does it.
+
+        Raises:
+            Undelivered: Kafka does not answer within the produce timeout.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._connected()
+        except (TimeoutError, KafkaError, OSError) as error:
+            raise Undelivered(f"Kafka does not answer: {error or 'no answer in time'}") from error
+
+    async def stop(self) -> None:
+        """Write what is pending, for some seconds at most, and disconnect."""
+        self._closed = True
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _end(producer)
+
+    async def send(self, messages: list[tuple[str, bytes, bytes]]) -> None:
+        """Write (topic without prefix, key, value) messages; see `ports.Sink.send`.
+
+        Raises:
+            Undelivered: At least one was not acknowledged within the produce timeout.
+        """
+        producer: AIOKafkaProducer | None = None
+        pending: list[asyncio.Future[object]] = []
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                producer = await self._connected()
+                for topic, key, value in messages:
+                    acknowledged = await producer.send(
+                        self._settings.topic_prefix + topic, value, key=key
+                    )
+                    acknowledged.add_done_callback(_look_at)
+                    pending.append(acknowledged)
+                await asyncio.wait(pending) if pending else None
+            for acknowledged in pending:
+                acknowledged.result()
+        except (TimeoutError, KafkaTimeoutError) as error:
+            raise Undelivered(f"Kafka did not acknowledge within {self._timeout_s:g} s") from error
+        except (KafkaError, OSError) as error:
+            # An idempotent producer that has lost its place in a sequence stays lost.
+            self._discard(producer)
+            raise Undelivered(f"Kafka refused: {error!r}") from error
+
+    async def _connected(self) -> AIOKafkaProducer:
+        if self._producer is not None:
+            return self._producer
+        async with self._starting:
+            if self._closed:
+                raise Undelivered("the sink is stopped")
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    bootstrap_servers=bootstrap_servers(self._settings.kafka_url),
+                    client_id="trackstream",
+                    acks="all",
+                    enable_idempotence=True,
+                    linger_ms=_LINGER_MS,
+                    max_batch_size=256 * 1024,
+                    max_request_size=largest_message_bytes(self._settings),
+                    request_timeout_ms=self._settings.produce_timeout_s * 1000,
+                    partitioner=DefaultPartitioner(),
+                )
+                try:
+                    await producer.start()
+                except BaseException:
+                    await _end(producer)
+                    raise
+                self._producer = producer
+            return self._producer
+
+    def _discard(self, producer: AIOKafkaProducer | None) -> None:
+        if producer is not None and self._producer is producer:
+            _log.warning("starting a new Kafka producer after an error")
+            self._producer = None
+            ending = asyncio.ensure_future(_end(producer))
+            _ENDING.add(ending)
+            ending.add_done_callback(_ENDING.discard)
+
+
+_ENDING: set[asyncio.Future[None]] = set()  # asyncio keeps only weak references to tasks
+
+
+def _look_at(acknowledged: asyncio.Future[object]) -> None:
+    """Take note of a failure that nobody waits for any more, so that asyncio does not report it."""
+    if not acknowledged.cancelled():
+        acknowledged.exception()
+
+
+async def _end(producer: AIOKafkaProducer) -> None:
+    try:
+        await asyncio.wait_for(producer.stop(), _STOP_TIMEOUT_S)
+    except (TimeoutError, KafkaError):
+        # Its `stop` waits for ever for a broker that is away; there is no public way to give up.
+        sender = producer._sender.sender_task  # noqa: SLF001 - see above
+        if sender is not None:
+            sender.cancel()
+        with contextlib.suppress(KafkaError):
+            await producer.client.close()
+        _log.warning("Kafka did not take the last messages; whoever sent them was told so")
