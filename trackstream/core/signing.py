@@ -24,6 +24,7 @@ __all__ = [
     "SIGNATURE_TTL_S",
     "TIMESTAMP_HEADER",
     "sign",
+    "signature_of",
     "signed_headers",
     "verify",
 ]
@@ -55,15 +56,18 @@ def signed_headers(
     key_id: str, secret: str, *, method: str, path: str, body: bytes, now_s: int, nonce: str = ""
 ) -> dict[str, str]:
     """The headers that make a request a signed one."""
-    signature = sign(
-        secret, method=method, path=path, body=body, timestamp=str(now_s), nonce=nonce
-    )
+    signature = sign(secret, method=method, path=path, body=body, timestamp=str(now_s), nonce=nonce)
     return {
         KEY_HEADER: key_id,
         TIMESTAMP_HEADER: str(now_s),
         NONCE_HEADER: nonce,
         "Authorization": _SCHEME + signature,
     }
+
+
+def signature_of(authorization: str) -> str:
+    """The signature in an Authorization header in the one form under which its use is noted."""
+    return authorization.removeprefix(_SCHEME).strip().lower()
 
 
 def verify(
@@ -81,14 +85,12 @@ def verify(
 
     Takes constant time in the signature. That it is used once is the caller's to see to.
     """
-    signature = authorization.removeprefix(_SCHEME).strip().lower()
+    signature = signature_of(authorization)
     if not authorization.startswith(_SCHEME) or not _HEX.fullmatch(signature):
         return Reason.BAD_SIGNATURE
     if len(nonce) > MAX_NONCE_CHARS or not _SECONDS.fullmatch(timestamp):
         return Reason.BAD_SIGNATURE
-    expected = sign(
-        secret, method=method, path=path, body=body, timestamp=timestamp, nonce=nonce
-    )
+    expected = sign(secret, method=method, path=path, body=body, timestamp=timestamp, nonce=nonce)
     if not hmac.compare_digest(expected, signature):
         return Reason.BAD_SIGNATURE
     if abs(now_s - int(timestamp)) > MAX_SKEW_S:

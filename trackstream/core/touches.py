@@ -1,0 +1,184 @@
+"""Clicks and impressions: the query of a tracking link and what its request shows, to a `Touch`.
+
+Understood in the query, in lower or upper case (macros that an ad network left unfilled, such as
+`{gaid}`, count as absent):
+
+    click_id, clickid                        the network's id of the click, else one is made
+    user_id, device_id, gaid, idfa, idfv     whom it was
+    ad_group or adgroup, creative, keyword, sub_publisher or sub_id
+    channel, network                         only where the link registers none
+    cost, currency                           in units of the currency, such as 0.25 and EUR
+    UTM names, networks' click ids           see `core.campaigns`
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from trackstream.core.campaigns import CLICK_ID, campaign_of, marks
+from trackstream.core.identifiers import advertising_id, fingerprint, scoped
+from trackstream.core.lookups import UserAgent
+from trackstream.core.records import Touch
+from trackstream.core.texts import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["LinkFacts", "Visit", "click_id_of", "keys_of", "language_of", "touch_of"]
+
+_CLICK_ID = re.compile(r"[A-Za-z0-9._~:=+-]{1,128}")
+_MACRO = re.compile(r"[{}<>\[\]\x00-\x1f\x7f]|^\$|^__.*__$|^%%.*%%$")
+_LANGUAGE = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*")
+_COST = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?")
+_CURRENCY = re.compile(r"[A-Za-z]{3}")
+_MAX_CHARS = 256
+
+
+class LinkFacts(Protocol):
+    """What a registered tracking link says of its touches."""
+
+    @property
+    def link_id(self) -> str:
+        """Its id."""
+
+    @property
+    def app_id(self) -> str:
+        """The app that it advertises."""
+
+    @property
+    def campaign_id(self) -> str:
+        """Its campaign."""
+
+    @property
+    def channel(self) -> str | None:
+        """Its channel, such as `paid_social`."""
+
+    @property
+    def network(self) -> str | None:
+        """The ad network that it was made for."""
+
+    @property
+    def ad_group(self) -> str | None:
+        """Its ad group, unless each click names its own."""
+
+    @property
+    def deep_link(self) -> str | None:
+        """Where in the app the first open leads."""
+
+
+class Visit(msgspec.Struct, frozen=True, kw_only=True):
+    """What the request for a link or a pixel shows of its sender."""
+
+    at_ms: int
+    ip: str | None
+    user_agent: str | None
+    agent: UserAgent
+    language: str | None
+    cookie_id: str | None
+
+
+def click_id_of(query: Mapping[str, str]) -> str | None:
+    """The click id that the query gives, if it can be one."""
+    for name in ("click_id", "clickid", CLICK_ID):
+        value = query.get(name)
+        if value and _CLICK_ID.fullmatch(value):
+            return value
+    return None
+
+
+def language_of(accept_language: str | None) -> str | None:
+    """The most wanted language of an Accept-Language header (RFC 9110, section 12.5.4)."""
+    found = _LANGUAGE.match((accept_language or "").strip())
+    return found[0] if found else None
+
+
+def touch_of(
+    kind: str,
+    link: LinkFacts,
+    visit: Visit,
+    query: Mapping[str, str],
+    *,
+    touch_id: str,
+    click_id: str,
+    destination: str | None,
+) -> Touch:
+    """The touch. `query` has lower-case names; `kind` is `click` or `impression`.
+
+    An impression is found by a click id only when the network gave it one, since the redirect
+    hands none on.
+    """
+    known_click = kind == "click" or click_id_of(query) == click_id
+    identifiers = {
+        "click": click_id if known_click else None,
+        "user": _usable(query.get("user_id")),
+        "device": _usable(query.get("device_id")),
+        "gaid": advertising_id(_given(query, "gaid")),
+        "idfa": advertising_id(_given(query, "idfa")),
+        "idfv": advertising_id(_given(query, "idfv")),
+        "cookie": visit.cookie_id,
+    }
+    named = [f"{name}:{value}" for name, value in identifiers.items() if value]
+    print_ = fingerprint(visit.ip, visit.agent.os_name)
+    channel = link.channel or _given(query, "channel")
+    found = marks(query)
+    return Touch(
+        touch_id=touch_id,
+        app_id=link.app_id,
+        kind=kind,
+        at_ms=visit.at_ms,
+        identifiers=[*named, print_] if print_ else named,
+        click_id=click_id,
+        link_id=link.link_id,
+        campaign_id=link.campaign_id,
+        channel=channel,
+        network=link.network or _given(query, "network"),
+        ad_group=_given(query, "ad_group", "adgroup") or link.ad_group,
+        creative=_given(query, "creative"),
+        keyword=_given(query, "keyword", "utm_term"),
+        sub_publisher=_given(query, "sub_publisher", "sub_id"),
+        campaign=campaign_of(found, campaign_id=link.campaign_id, channel=channel)
+        if found
+        else None,
+        destination=destination,
+        deep_link=link.deep_link,
+        ip=visit.ip,
+        user_agent=visit.user_agent,
+        os_name=visit.agent.os_name,
+        os_version=visit.agent.os_version,
+        device_model=visit.agent.device_model,
+        language=visit.language,
+        bot=visit.agent.bot,
+        cost_micros=_micros(query.get("cost")),
+        currency=_currency(query.get("currency")),
+    )
+
+
+def keys_of(touch: Touch) -> list[str]:
+    """The keys of `identity` under which the touch is written: one for each identifier."""
+    return [scoped(touch.app_id, identifier) for identifier in touch.identifiers]
+
+
+def _given(query: Mapping[str, str], *names: str) -> str | None:
+    for name in names:
+        value = query.get(name)
+        if value and len(value) <= _MAX_CHARS and not _MACRO.search(value):
+            return clean(value).strip() or None
+    return None
+
+
+def _usable(value: str | None) -> str | None:
+    """An id in its own case, unless it is known to identify nobody."""
+    text = _given({"id": value}, "id") if value else None
+    return text if advertising_id(text) else None
+
+
+def _micros(value: str | None) -> int | None:
+    found = _COST.fullmatch(value or "")
+    return int(found[1]) * 1_000_000 + int((found[2] or "").ljust(6, "0")) if found else None
+
+
+def _currency(value: str | None) -> str | None:
+    return value.upper() if value and _CURRENCY.fullmatch(value) else None
