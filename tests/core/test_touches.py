@@ -1,0 +1,113 @@
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trackstream import codec
+from trackstream.core.campaigns import query_of
+from trackstream.core.lookups import UserAgent
+from trackstream.core.records import Touch
+from trackstream.core.touches import Visit, click_id_of, keys_of, language_of, touch_of
+
+
+class ShopLink(msgspec.Struct, frozen=True, kw_only=True):
+    link_id: str = "l1"
+    app_id: str = "shop"
+    campaign_id: str = "cmp001"
+    channel: str | None = None
+    network: str | None = "adnet"
+    ad_group: str | None = None
+    deep_link: str | None = "shop://sale"
+
+
+VISIT = Visit(
+    at_ms=1_752_148_800_000,
+    ip="203.0.113.9",
+    user_agent="agent",
+    agent=UserAgent(os_name="Android", os_version="14"),
+    language="de-DE",
+    cookie_id="k1",
+)
+
+
+def touch(query: str, kind: str = "click", link: ShopLink | None = None) -> Touch:
+    return touch_of(
+        kind,
+        link or ShopLink(),
+        VISIT,
+        query_of("?" + query),
+        touch_id="t1",
+        click_id="c1",
+        destination="https://shop.example",
+    )
+
+
+def test_every_identifier_of_the_url_is_a_key() -> None:
+    found = touch("device_id=D1&gaid=ABC&idfa=&idfv=v&user_id=u%401")
+    assert found.identifiers[:6] == [
+        "click:c1", "user:u@1", "device:D1", "gaid:abc", "idfv:v", "cookie:k1",
+    ]  # fmt: skip
+    assert found.identifiers[6].startswith("fp:")
+    assert keys_of(found) == [f"shop|{one}" for one in found.identifiers]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["{gaid}", "%7Bgaid%7D", "__GAID__", "%25%25GAID%25%25", "$GAID", "<gaid>", "[gaid]",
+     "00000000-0000-0000-0000-000000000000", "null", "%00"],
+)  # fmt: skip
+def test_unfilled_macros_and_ids_of_nobody_count_as_absent(value: str) -> None:
+    found = touch(f"gaid={value}&device_id={value}&user_id={value}")
+    assert [one.partition(":")[0] for one in found.identifiers] == ["click", "cookie", "fp"]
+
+
+def test_the_form_of_the_brief_is_understood() -> None:
+    assert touch("cid=cmp001&adgroup=xyz").ad_group == "xyz"
+
+
+def test_the_link_decides_channel_and_network_and_the_click_its_ad_group() -> None:
+    registered = ShopLink(channel="social", ad_group="a")
+    found = touch("channel=email&network=other&ad_group=b", link=registered)
+    assert (found.channel, found.network, found.ad_group) == ("social", "adnet", "b")
+    assert touch("channel=email").channel == "email"
+    assert touch("", link=registered).ad_group == "a"
+
+
+def test_an_impression_has_a_click_key_only_for_the_networks_own_id() -> None:
+    assert "click:c1" not in touch("", kind="impression").identifiers
+    assert "click:c1" in touch("click_id=c1", kind="impression").identifiers
+
+
+def test_cost_is_exact() -> None:
+    found = touch("cost=0.1&currency=eur")
+    assert (found.cost_micros, found.currency) == (100_000, "EUR")
+    refused = touch("cost=-1&currency=euro")
+    assert (refused.cost_micros, refused.currency) == (None, None)
+
+
+def test_campaign_is_what_the_query_names() -> None:
+    campaign = touch("utm_source=news&GCLID=g1").campaign
+    assert campaign is not None
+    assert (campaign.utm_source, campaign.click_ids) == ("news", {"gclid": "g1"})
+    assert touch("").campaign is None
+
+
+def test_click_ids_have_to_be_sane() -> None:
+    assert click_id_of({"click_id": "abc-1"}) == "abc-1"
+    assert click_id_of({"clickid": "abc-1"}) == "abc-1"
+    assert click_id_of({"click_id": "{click_id}"}) is None
+    assert click_id_of({"click_id": "a" * 129}) is None
+
+
+def test_the_first_language_is_taken() -> None:
+    assert language_of("de-DE,de;q=0.9,en;q=0.8") == "de-DE"
+    assert language_of("*") is None
+    assert language_of(None) is None
+
+
+@given(st.text(max_size=400), st.sampled_from(["click", "impression"]))
+def test_any_query_makes_a_touch_that_travels(query: str, kind: str) -> None:
+    found = touch(query, kind)
+    assert codec.decode(codec.encode(found)) == found
+    assert all("\0" not in one for one in found.identifiers)
+    assert len(set(found.identifiers)) == len(found.identifiers)
