@@ -1,0 +1,26 @@
+"""What the shared fixtures of `tests/conftest.py` promise to every test."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import psycopg2
+import pytest
+import redis
+
+pytestmark = pytest.mark.xdist_group("embedded_servers")
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_each_test_has_an_empty_database(database_url: str, turn: int) -> None:
+    with closing(psycopg2.connect(database_url)) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE mine (turn int)")
+        cursor.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+        assert cursor.fetchone() == (1,)
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_each_test_has_an_empty_cache(redis_url: str, turn: int) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.dbsize() == 0
+        client.set("mine", turn)
