@@ -90,8 +90,12 @@ def test_root_is_dropped_and_only_the_data_is_given_away(folder: Path) -> None:
 def test_a_data_directory_that_only_root_can_pass_works(folder: Path) -> None:
     private = folder / "root's home"
     private.mkdir(mode=0o700)
-    with EmbeddedPostgres(private / "data dir", options=FAST) as server:
-        ask(server.url, "SELECT 1")
+    umask = os.umask(0o077)
+    try:
+        with EmbeddedPostgres(private / "data dir", options=FAST) as server:
+            ask(server.url, "SELECT 1")
+    finally:
+        os.umask(umask)
     with server:
         assert ask(server.url, "SHOW data_directory") == "/proc/self/cwd"
     assert stat.S_IMODE(private.stat().st_mode) == 0o700

@@ -60,7 +60,7 @@ def own_folder(server: str, folder: Path) -> None:
         DirectoryUnusableError: It belongs to somebody else, or cannot be created.
     """
     try:
-        folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DirectoryUnusableError(
             f"{server} cannot make its folder {folder}: {error.strerror}"
@@ -71,6 +71,7 @@ def own_folder(server: str, folder: Path) -> None:
             f"{folder} belongs to the user with id {owner}, and this is {os.geteuid()}: "
             f"run as that user, or give the data directory to this one"
         )
+    folder.chmod(0o711)  # whatever the umask is
 
 
 def secret(path: Path) -> str:
