@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 
@@ -30,7 +30,7 @@ def survivors(processes: Sequence[psutil.Process], timeout_s: float = 10.0) -> l
 class Parent:
     """A program of its own that starts children, to be killed as a whole program is.
 
-    It must print one line of JSON when it is ready, and then wait.
+    It must print one line of JSON when it is ready, and then wait. Killed at the end of the block.
     """
 
     def __init__(
@@ -47,3 +47,9 @@ class Parent:
         """End it as `kill -9` does."""
         self.process.kill()
         self.process.communicate()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()

@@ -169,7 +169,7 @@ server.stop()
 print(json.dumps({"url": server.start(), "pid": server.pid}), flush=True)
 time.sleep(600)
 """
-    parent = Parent(
+    with Parent(
         script,
         folder,
         python=pythons[0],
@@ -178,11 +178,10 @@ time.sleep(600)
         extra_groups=[],
         cwd=folder,
         env={"PYTHONPATH": f"{root}:{packages}", "HOME": str(folder)},
-    )
-    process = psutil.Process(parent.report["pid"])
-    assert process.uids().real == account.uid
-    assert ask(parent.report["url"], "SELECT 1") == 1
-    parent.kill()
+    ) as parent:
+        process = psutil.Process(parent.report["pid"])
+        assert process.uids().real == account.uid
+        assert ask(parent.report["url"], "SELECT 1") == 1
     assert survivors([process]) == []
 
 

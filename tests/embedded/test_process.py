@@ -153,9 +153,8 @@ child.start()
 print(json.dumps({{"pid": child.pid}}), flush=True)
 time.sleep(600)
 """
-    parent = Parent(script, tmp_path / "log")
-    orphans = family(parent.report["pid"])
-    parent.kill()
+    with Parent(script, tmp_path / "log") as parent:
+        orphans = family(parent.report["pid"])
     assert survivors(orphans) == []
 
 

@@ -144,10 +144,9 @@ server = Server(Path(sys.argv[1]))
 print(json.dumps({{"url": server.start(), "pid": server.pid}}), flush=True)
 time.sleep(600)
 """
-    parent = Parent(script, folder)
-    kind.put(parent.report["url"], "one")
-    processes = family(parent.report["pid"])
-    parent.kill()
+    with Parent(script, folder) as parent:
+        kind.put(parent.report["url"], "one")
+        processes = family(parent.report["pid"])
     # The next start waits for what is ending, and finds the data.
     with kind.make(folder) as server:
         assert survivors(processes) == []
