@@ -48,7 +48,8 @@ class EmbeddedKafka(Server):
         (self._folder / "data").mkdir(mode=0o700, exist_ok=True)
 
     def _make_child(self, port: int, lock: DirectoryLock) -> Child:
-        command: list[str | Path] = [sys.executable, "-m", "trackstream.embedded.broker"]
+        # -P: a folder `trackstream` where the user happens to be is not ours.
+        command: list[str | Path] = [sys.executable, "-P", "-m", "trackstream.embedded.broker"]
         command += ["--data-dir", self._folder / "data", "--port", str(port)]
         command += ["--default-partitions", str(self._default_partitions)]
         child = Child(
