@@ -1,0 +1,58 @@
+"""Rows of `links` and `api_keys` as the values of `ports`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from trackstream.ports import Key, TrackingLink
+
+if TYPE_CHECKING:
+    from sqlalchemy import Row
+
+    from trackstream.storage.sealing import MasterKey
+
+__all__ = ["key_of", "link_of", "milliseconds", "moment"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LINK_FIELDS = [
+    field.name for field in msgspec.structs.fields(TrackingLink) if field.name != "expires_at_ms"
+]
+
+
+def milliseconds(at: datetime) -> int:
+    """Epoch milliseconds, exactly."""
+    return (at - _EPOCH) // timedelta(milliseconds=1)
+
+
+def moment(at_ms: int) -> datetime:
+    """The moment of epoch milliseconds."""
+    return _EPOCH + timedelta(milliseconds=at_ms)
+
+
+def link_of(row: Row[Any]) -> TrackingLink:
+    """The link of a row of `links`."""
+    return TrackingLink(
+        **{name: getattr(row, name) for name in _LINK_FIELDS},
+        expires_at_ms=None if row.expires_at is None else milliseconds(row.expires_at),
+    )
+
+
+def key_of(row: Row[Any], master_key: MasterKey) -> Key:
+    """The key of a row of `api_keys`, its secret opened.
+
+    Raises:
+        MasterKeyError: The secret was sealed with another master key.
+    """
+    secret = None
+    if row.sealed_secret is not None:
+        secret = master_key.open(bytes(row.sealed_secret), app_id=row.app_id, key_id=row.key_id)
+    return Key(
+        key_id=row.key_id,
+        app_id=row.app_id,
+        kind=row.kind,
+        secret=secret,
+        origins=tuple(row.origins),
+    )

@@ -1,0 +1,241 @@
+"""Apps, keys and tracking links: creating, listing and revoking them in PostgreSQL.
+
+Calls block; in asyncio use `asyncio.to_thread`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from trackstream.ports import App, Key, TrackingLink
+from trackstream.storage.database import transaction
+from trackstream.storage.destinations import (
+    check_app_id,
+    check_app_url,
+    check_origin,
+    check_slug,
+    check_web_url,
+)
+from trackstream.storage.errors import AlreadyExistsError, InvalidValueError, NotFoundError
+from trackstream.storage.registered_rows import key_of, link_of, milliseconds, moment
+from trackstream.storage.schema import api_keys, apps, links
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection, Engine
+
+    from trackstream.storage.sealing import MasterKey
+
+__all__ = ["KeyInfo", "Registry"]
+
+_PREFIX = {"server": "srv_", "write": "wk_"}
+
+
+class KeyInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be shown of a key after it was made."""
+
+    key_id: str
+    app_id: str
+    kind: str
+    origins: tuple[str, ...]
+    created_at_ms: int
+    revoked_at_ms: int | None
+
+
+class Registry:
+    """What people register. Every call may raise `StorageUnavailableError`."""
+
+    def __init__(self, engine: Engine, master_key: MasterKey) -> None:
+        self._engine = engine
+        self._master_key = master_key
+
+    def create_app(self, app_id: str, name: str | None = None) -> App:
+        """Create an app.
+
+        Raises:
+            InvalidValueError: The id has characters that it may not have.
+            AlreadyExistsError: There is one with this id.
+        """
+        app = App(app_id=check_app_id(app_id), name=name or app_id)
+        with _creating(self._engine, f"app {app_id} exists") as connection:
+            connection.execute(
+                insert(apps).values(app_id=app.app_id, name=app.name, created_at=_now())
+            )
+        return app
+
+    def list_apps(self) -> list[App]:
+        """All apps, by id."""
+        with transaction(self._engine) as connection:
+            rows = connection.execute(select(apps).order_by(apps.c.app_id)).all()
+        return [App(app_id=row.app_id, name=row.name) for row in rows]
+
+    def create_key(self, app_id: str, kind: str, *, origins: tuple[str, ...] = ()) -> Key:
+        """Create a key: `server` with a secret, `write` (browsers) without one.
+
+        The secret is in the answer; later it can only be had with the master key.
+
+        Raises:
+            NotFoundError: There is no such app.
+            InvalidValueError: Another kind, an origin that is none, or origins for a server key.
+        """
+        if kind not in _PREFIX:
+            raise InvalidValueError(f"kind {kind!r}: takes server or write")
+        if origins and kind != "write":
+            raise InvalidValueError("origins belong to write keys: servers send none")
+        key = Key(
+            key_id=_PREFIX[kind] + secrets.token_urlsafe(15),
+            app_id=app_id,
+            kind=kind,
+            secret=secrets.token_urlsafe(32) if kind == "server" else None,
+            origins=tuple(check_origin(origin) for origin in origins),
+        )
+        sealed = None
+        if key.secret is not None:
+            sealed = self._master_key.seal(key.secret, app_id=app_id, key_id=key.key_id)
+        with transaction(self._engine) as connection:
+            _require_app(connection, app_id)
+            connection.execute(
+                insert(api_keys).values(
+                    key_id=key.key_id,
+                    app_id=app_id,
+                    kind=kind,
+                    sealed_secret=sealed,
+                    origins=list(key.origins),
+                    created_at=_now(),
+                )
+            )
+        return key
+
+    def get_key(self, key_id: str) -> Key:
+        """A key that is not revoked, with its secret.
+
+        Raises:
+            NotFoundError: There is none.
+            MasterKeyError: Its secret was sealed with another master key.
+        """
+        with transaction(self._engine) as connection:
+            row = connection.execute(
+                select(api_keys).where(api_keys.c.key_id == key_id, api_keys.c.revoked_at.is_(None))
+            ).one_or_none()
+        if row is None:
+            raise NotFoundError(f"there is no key {key_id} in use")
+        return key_of(row, self._master_key)
+
+    def list_keys(self, app_id: str | None = None) -> list[KeyInfo]:
+        """All keys, or those of an app, oldest first; revoked ones, too."""
+        query = select(api_keys).order_by(api_keys.c.created_at, api_keys.c.key_id)
+        if app_id is not None:
+            query = query.where(api_keys.c.app_id == app_id)
+        with transaction(self._engine) as connection:
+            rows = connection.execute(query).all()
+        return [
+            KeyInfo(
+                key_id=row.key_id,
+                app_id=row.app_id,
+                kind=row.kind,
+                origins=tuple(row.origins),
+                created_at_ms=milliseconds(row.created_at),
+                revoked_at_ms=None if row.revoked_at is None else milliseconds(row.revoked_at),
+            )
+            for row in rows
+        ]
+
+    def revoke_key(self, key_id: str) -> None:
+        """Let a key be of no use from now on; again is no error.
+
+        Raises:
+            NotFoundError: There is none with this id.
+        """
+        with transaction(self._engine) as connection:
+            known = connection.execute(
+                select(api_keys.c.key_id).where(api_keys.c.key_id == key_id)
+            ).one_or_none()
+            if known is None:
+                raise NotFoundError(f"there is no key {key_id}")
+            connection.execute(
+                update(api_keys)
+                .where(api_keys.c.key_id == key_id, api_keys.c.revoked_at.is_(None))
+                .values(revoked_at=_now())
+            )
+
+    def create_link(
+        self,
+        *,
+        app_id: str,
+        campaign_id: str,
+        web_url: str,
+        slug: str | None = None,
+        campaign: str | None = None,
+        channel: str | None = None,
+        network: str | None = None,
+        ad_group: str | None = None,
+        android_url: str | None = None,
+        ios_url: str | None = None,
+        deep_link: str | None = None,
+        expires_at_ms: int | None = None,
+    ) -> TrackingLink:
+        """Create a tracking link; without a slug it gets one that cannot be guessed.
+
+        Raises:
+            NotFoundError: There is no such app.
+            AlreadyExistsError: The slug is taken.
+            InvalidValueError: A destination is none that a click may be sent to.
+        """
+        if not campaign_id:
+            raise InvalidValueError("campaign id: must not be empty")
+        link = TrackingLink(
+            link_id="lnk_" + secrets.token_urlsafe(12),
+            slug=secrets.token_urlsafe(8) if slug is None else check_slug(slug),
+            app_id=app_id,
+            campaign_id=campaign_id,
+            campaign=campaign,
+            channel=channel,
+            network=network,
+            ad_group=ad_group,
+            web_url=check_web_url("web url", web_url),
+            android_url=android_url and check_app_url("android url", android_url),
+            ios_url=ios_url and check_app_url("ios url", ios_url),
+            deep_link=deep_link and check_app_url("deep link", deep_link),
+            expires_at_ms=expires_at_ms,
+        )
+        values = msgspec.structs.asdict(link)
+        expires_at_ms = values.pop("expires_at_ms")
+        values["expires_at"] = None if expires_at_ms is None else moment(expires_at_ms)
+        with _creating(self._engine, f"slug {link.slug} is taken") as connection:
+            _require_app(connection, app_id)
+            connection.execute(insert(links).values(created_at=_now(), **values))
+        return link
+
+    def list_links(self, app_id: str | None = None) -> list[TrackingLink]:
+        """All links, or those of an app, oldest first."""
+        query = select(links).order_by(links.c.created_at, links.c.link_id)
+        if app_id is not None:
+            query = query.where(links.c.app_id == app_id)
+        with transaction(self._engine) as connection:
+            return [link_of(row) for row in connection.execute(query)]
+
+
+@contextmanager
+def _creating(engine: Engine, taken: str) -> Iterator[Connection]:
+    try:
+        with transaction(engine) as connection:
+            yield connection
+    except IntegrityError as error:
+        raise AlreadyExistsError(taken) from error
+
+
+def _require_app(connection: Connection, app_id: str) -> None:
+    if connection.execute(select(apps).where(apps.c.app_id == app_id)).one_or_none() is None:
+        raise NotFoundError(f"there is no app {app_id}")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,35 @@
+"""The tables, as SQLAlchemy Core metadata; `trackstream.storage.migrations` makes them.
+
+- `registered`: apps, keys, links, and the version that says when they changed;
+- `facts`: what the warehouse writes, and the offsets up to which it has;
+- `columns`: the kinds of columns.
+"""
+
+from trackstream.storage.schema.columns import metadata
+from trackstream.storage.schema.facts import (
+    attribution_revisions,
+    attributions,
+    consumer_offsets,
+    dim_campaigns,
+    dim_users,
+    fact_events,
+    fact_sessions,
+    rejected,
+)
+from trackstream.storage.schema.registered import api_keys, apps, directory_version, links
+
+__all__ = [
+    "api_keys",
+    "apps",
+    "attribution_revisions",
+    "attributions",
+    "consumer_offsets",
+    "dim_campaigns",
+    "dim_users",
+    "directory_version",
+    "fact_events",
+    "fact_sessions",
+    "links",
+    "metadata",
+    "rejected",
+]
