@@ -1,1 +1,70 @@
-"""tables."""
+"""The tables: one file each, `define(app)`; all of them here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tables import campaign_activity, conversions, touchpoints, visitors
+from tables.store import StoreOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from faust.types import AppT
+
+    from tables.base import StateTable
+    from tables.campaign_activity import Activity
+    from trackstream.core.matching.gather import ConversionState
+    from trackstream.core.matching.owner import IdentifierState
+    from trackstream.core.rules import Rules
+    from trackstream.core.visits import VisitorState
+
+__all__ = ["Tables", "define"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """All tables of the service."""
+
+    visitors: StateTable[VisitorState]
+    touchpoints: StateTable[IdentifierState]
+    conversions: StateTable[ConversionState]
+    campaign_activity: StateTable[Activity]
+
+    def by_name(self) -> dict[str, StateTable[Any]]:
+        """Each under the name that it has in Faust, in the changelog and in URLs."""
+        every: list[StateTable[Any]] = [
+            self.visitors,
+            self.touchpoints,
+            self.conversions,
+            self.campaign_activity,
+        ]
+        return {table.name: table for table in every}
+
+
+def define(
+    app: AppT,
+    *,
+    rules: Rules,
+    block_cache_mib: int,
+    changelog_config: Mapping[str, Any] | None = None,
+) -> Tables:
+    """Add every table to the app.
+
+    Args:
+        app: The Faust app.
+        rules: Say when a subject's sessions want a tick.
+        block_cache_mib: RocksDB's block cache, one for all tables and partitions.
+        changelog_config: Topic configuration of the changelogs, besides compaction.
+    """
+    options: dict[str, Any] = {
+        "store_options": StoreOptions(block_cache_mib),
+        "changelog_config": changelog_config,
+    }
+    return Tables(
+        visitors=visitors.define(app, rules=rules, **options),
+        touchpoints=touchpoints.define(app, **options),
+        conversions=conversions.define(app, **options),
+        campaign_activity=campaign_activity.define(app, **options),
+    )

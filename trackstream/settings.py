@@ -130,6 +130,9 @@ class Settings:
     worker_collects: bool = _setting(
         _flag, "Serve the collector inside the worker's web server, too", False
     )
+    rocksdb_block_cache_mib: int = _setting(
+        _whole(1, 2**20), "RocksDB's block cache in a worker, one for all of its tables", 64
+    )
     kafka_port: int = _setting(_whole(0, 65535), "Port of the embedded broker; 0: any free one", 0)
     postgres_port: int = _setting(
         _whole(0, 65535), "Port of the embedded PostgreSQL; 0: any free one", 0

@@ -1,0 +1,98 @@
+"""`attribute`: answers are gathered, and each conversion is decided. Reads `candidates`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agents.ticks import each_due
+from tables.campaign_activity import DECISIONS, Activity, expired, row_key
+from trackstream.core.identifiers import scoped
+from trackstream.core.matching.gather import ConversionState, expire, gather
+from trackstream.core.records import Answer, Tick
+
+if TYPE_CHECKING:
+    from agents.steps import At, Context, Step
+    from agents.work import Effects
+    from trackstream.core.matching.gather import GatherOutcome
+    from trackstream.core.records import Record
+
+__all__ = ["AGENT", "TOPIC", "step"]
+
+AGENT = "attribute"
+TOPIC = "candidates"
+
+
+def step(context: Context) -> Step:
+    """What is done with one message of `candidates`."""
+    conversions, activity = context.tables.conversions, context.tables.campaign_activity
+    rules = context.rules
+
+    def attribute(record: Record, at: At, effects: Effects) -> None:
+        match record:
+            case Answer():
+                key = record.conversion.conversion_id
+                before = effects.load(conversions, key)
+                after, outcome = gather(before, record, offset=at.offset, at_ms=at.ms, rules=rules)
+                finish(key, before, after, outcome, effects)
+            case Tick():
+                each_due(conversions, record, at, effects, pass_time)
+                for old in expired(activity, at.partition, DECISIONS, at_ms=at.ms):
+                    effects.save(activity, old, None)
+            case _:
+                raise TypeError(f"{type(record).__name__} does not belong on {TOPIC}")
+
+    def pass_time(key: str, state: ConversionState, at_ms: int, effects: Effects) -> None:
+        after, outcome = expire(state, at_ms=at_ms, rules=rules)
+        finish(key, state, after, outcome, effects)
+
+    def finish(
+        key: str,
+        before: ConversionState | None,
+        after: ConversionState,
+        outcome: GatherOutcome,
+        effects: Effects,
+    ) -> None:
+        effects.save(conversions, key, after)
+        for probe in outcome.probes:
+            effects.send("identity", scoped(probe.app_id, probe.identifier), probe)
+        for told in outcome.outcomes:
+            effects.send("identity", scoped(told.app_id, told.identifier), told)
+        if outcome.attribution is not None:
+            effects.send("attributions", outcome.attribution.person, outcome.attribution)
+        recount(before, after, effects)
+
+    return attribute
+
+
+def recount(before: ConversionState | None, after: ConversionState, effects: Effects) -> None:
+    """Take the old decision out of the counters and put the new one in."""
+    was, now = before.decided if before else None, after.decided
+    if before is not None and was is not None and was != now:
+        effects.count(_row(before), _one(before, -1))
+    if now is not None and was != now:
+        effects.count(_row(after), _one(after, 1))
+
+
+def _row(state: ConversionState) -> str:
+    conversion = state.conversion
+    return row_key(DECISIONS, conversion.at_ms, conversion.app_id, _campaign(state))
+
+
+def _campaign(state: ConversionState) -> str | None:
+    """The campaign of the decision's touch, the conversion's own or that of an earlier one."""
+    touch_id = state.decided.touch_id if state.decided else None
+    if touch_id is None:
+        return None
+    touches = [one.touch for one in state.found.values()]
+    touches += [one.prior.touch for one in state.priors.values() if one.prior.touch]
+    return next((one.campaign_id for one in touches if one.touch_id == touch_id), None)
+
+
+def _one(state: ConversionState, sign: int) -> Activity:
+    conversion = state.conversion
+    revenue = sign * (conversion.revenue_micros or 0)
+    return Activity(
+        installs=sign * (conversion.kind == "install"),
+        conversions=sign * (conversion.kind != "install"),
+        revenue_micros={conversion.currency or "": revenue} if revenue else {},
+    )

@@ -1,0 +1,61 @@
+"""`enrich`: envelopes become events and sessions; conversions ask the identity log. Reads `raw`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agents.ticks import each_due
+from trackstream.core.identifiers import scoped
+from trackstream.core.records import Envelope, Tick
+from trackstream.core.visits import VisitorState, passed, visit
+
+if TYPE_CHECKING:
+    from agents.steps import At, Context, Step
+    from agents.work import Effects
+    from trackstream.core.records import Record
+
+__all__ = ["AGENT", "TOPIC", "step"]
+
+AGENT = "enrich"
+TOPIC = "raw"
+
+
+def step(context: Context) -> Step:
+    """What is done with one message of `raw`."""
+    visitors, rules, deps = context.tables.visitors, context.rules, context.deps
+
+    def enrich(record: Record, at: At, effects: Effects) -> None:
+        match record:
+            case Envelope():
+                state, outcome = visit(
+                    effects.load(visitors, record.subject),
+                    record,
+                    offset=at.offset,
+                    place=deps.geo.place(record.ip),
+                    user_agent=deps.user_agents.parse(record.user_agent),
+                    rules=rules,
+                )
+                effects.save(visitors, record.subject, state)
+                for event in outcome.events:
+                    effects.send("events", event.person, event)
+                for session in outcome.sessions:
+                    effects.send("sessions", session.person, session)
+                for link in outcome.links:
+                    effects.send("identity", scoped(link.app_id, link.identifier), link)
+                for probe in outcome.probes:
+                    effects.send("identity", scoped(probe.app_id, probe.identifier), probe)
+                context.metrics.count(
+                    "trackstream_duplicates_total", outcome.duplicates, agent=AGENT
+                )
+            case Tick():
+                each_due(visitors, record, at, effects, pass_time)
+            case _:
+                raise TypeError(f"{type(record).__name__} does not belong on {TOPIC}")
+
+    def pass_time(key: str, state: VisitorState, at_ms: int, effects: Effects) -> None:
+        after, sessions = passed(state, at_ms=at_ms, rules=rules)
+        effects.save(visitors, key, after)
+        for session in sessions:
+            effects.send("sessions", session.person, session)
+
+    return enrich

@@ -1,0 +1,118 @@
+"""Kafka as the agents use it: Faust's transport, writing whole batches.
+
+Faust's `send` costs one future, one sensor call and one partition hash for each record; aiokafka's
+batch interface builds the records of one partition together and has one future for all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aiokafka.partitioner import murmur2
+from faust.transport.drivers import aiokafka as driver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+    from aiokafka.producer.message_accumulator import BatchBuilder
+
+__all__ = ["Consumer", "Outgoing", "Producer", "Transport", "partition_of"]
+
+
+_FETCH_WAIT_MS = 300
+
+
+class Outgoing(NamedTuple):
+    """A record to be written."""
+
+    topic: str
+    """With its prefix."""
+    partition: int | None
+    """None: where the key hashes to."""
+    key: bytes | None
+    value: bytes | None
+    """None: a tombstone."""
+
+
+@lru_cache(maxsize=65_536)
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition of a key, as Kafka's Java client and aiokafka's default partitioner have it."""
+    hashed: int = murmur2(key) & 0x7FFFFFFF
+    return hashed % partitions
+
+
+class Producer(driver.Producer):
+    """Faust's producer, with `deliver`."""
+
+    async def deliver(self, records: Iterable[Outgoing]) -> dict[tuple[str, int], int]:
+        """Write records and wait until all are acknowledged by all replicas.
+
+        Records of one partition are written in the order given.
+
+        Returns:
+            The offset of the last record of each (topic, partition).
+
+        Raises:
+            aiokafka.errors.KafkaError: At least one was not acknowledged within the producer's
+                request timeout, or was refused. The others may have been written.
+        """
+        grouped: defaultdict[tuple[str, int], list[Outgoing]] = defaultdict(list)
+        counts: dict[str, int] = {}
+        producer: AIOKafkaProducer = self._ensure_producer()
+        for record in records:
+            partition = record.partition
+            if partition is None:
+                count = counts.get(record.topic)
+                if count is None:
+                    count = counts[record.topic] = len(await producer.partitions_for(record.topic))
+                partition = partition_of(record.key or b"", count)
+            grouped[record.topic, partition].append(record)
+        last = await asyncio.gather(
+            *(self._write(producer, *place, group) for place, group in grouped.items())
+        )
+        return dict(zip(grouped, last, strict=True))
+
+    @staticmethod
+    async def _write(
+        producer: AIOKafkaProducer, topic: str, partition: int, records: list[Outgoing]
+    ) -> int:
+        """Write one partition's records; the offset of the last."""
+        pending: list[tuple[asyncio.Future[Any], int]] = []
+        builder: BatchBuilder = producer.create_batch()
+        for record in records:
+            if builder.append(timestamp=None, key=record.key, value=record.value) is None:
+                sent = await producer.send_batch(builder, topic, partition=partition)
+                pending.append((sent, builder.record_count()))
+                builder = producer.create_batch()
+                builder.append(timestamp=None, key=record.key, value=record.value)
+        sent = await producer.send_batch(builder, topic, partition=partition)
+        pending.append((sent, builder.record_count()))
+        written = await asyncio.gather(*(one for one, _ in pending))
+        return int(written[-1].offset) + pending[-1][1] - 1
+
+
+class _ConsumerThread(driver.AIOKafkaConsumerThread):
+    def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust fixes 1.5 s. A connection answers in order, so whatever is asked behind an idle
+        # fetch, at start-up and in every rebalance, waits that long.
+        consumer._fetch_max_wait_ms = _FETCH_WAIT_MS  # noqa: SLF001 - no setting leads there
+        return consumer
+
+
+class Consumer(driver.Consumer):
+    """Faust's consumer, whose idle fetches last less."""
+
+    def _new_consumer_thread(self) -> _ConsumerThread:
+        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+
+class Transport(driver.Transport):
+    """Faust's Kafka transport with our producer and consumer."""
+
+    Producer = Producer
+    Consumer = Consumer

@@ -1,0 +1,162 @@
+"""A Faust table that is read and written by (partition, key), a batch at a time.
+
+Faust takes a table's partition from the message being handled and sends one changelog record per
+assignment. A batch holds many partitions' messages and changes a key many times; here the caller
+says the partition, sends the changelog itself, waits for it, and then calls `apply`. Recovery,
+rebalancing, changelog topics and routing stay Faust's. See docs/decisions/batches.md.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+import msgspec
+from faust import Table
+
+from tables.due import DueIndex
+from tables.state import StateCodec
+from tables.store import PartitionStore, StoreOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from faust.types import TP, AppT, TopicT
+
+__all__ = ["StateTable"]
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+_CHANGELOG_BUFFER = 131_072
+
+
+class StateTable(Table, Generic[S]):  # type: ignore[type-arg] # its key and value types are Faust's
+    """A table from text to a state struct.
+
+    Args:
+        app: The app; the table registers with it.
+        name: Names the changelog and the files: never changed.
+        state_type: The class of the values.
+        version: Of the state's layout, see `StateCodec`.
+        store_options: Shared by all tables of the process.
+        due_ms: When a state wants a tick; None if no state ever does.
+        changelog_config: Topic configuration of the changelog, besides compaction.
+    """
+
+    def __init__(
+        self,
+        app: AppT,
+        *,
+        name: str,
+        state_type: type[S],
+        version: int,
+        store_options: StoreOptions,
+        due_ms: Callable[[S], int | None] | None = None,
+        changelog_config: Mapping[str, Any] | None = None,
+        help: str = "",  # noqa: A002 - Faust's name
+    ) -> None:
+        super().__init__(
+            app, name=name, key_type=str, help=help, extra_topic_configs=changelog_config or {}
+        )
+        self.codec = StateCodec(state_type, version)
+        self.key_serializer = "raw"
+        self.value_serializer = self.codec.register(f"trackstream-{name}")
+        self.due = DueIndex(due_ms) if due_ms is not None else None
+        self._store_options = store_options
+        app.tables.add(self)
+
+    @property
+    def store(self) -> PartitionStore:
+        """The RocksDB store beneath."""
+        return cast("PartitionStore", self.data)
+
+    def load(self, partition: int, key: str) -> S | None:
+        """The state as last applied.
+
+        Raises:
+            NotOwnedError: The partition is not on this worker.
+            UnknownStateVersionError: Written by another version of the program.
+        """
+        data = self.store.read(partition, key.encode())
+        return None if data is None else self.codec.decode(data)
+
+    def encode(self, state: S | None) -> bytes | None:
+        """The state's bytes; None, a tombstone, for None."""
+        return None if state is None else self.codec.encode(state)
+
+    def apply(
+        self,
+        partition: int,
+        changes: Iterable[tuple[str, S | None, bytes | None]],
+        *,
+        offset: int,
+    ) -> None:
+        """Store changes whose changelog records are acknowledged.
+
+        Args:
+            partition: Theirs.
+            changes: (key, state, its bytes).
+            offset: The last of their changelog offsets: where recovery goes on from.
+        """
+        held = list(changes)
+        self.store.write(partition, ((key.encode(), data) for key, _, data in held), offset=offset)
+        if self.due is not None:
+            for key, state, _ in held:
+                self.due.put(partition, key, state)
+
+    def take_due(self, partition: int, at_ms: int, limit: int) -> list[str]:
+        """Keys whose time has come, at most `limit`; builds the index from the table at first."""
+        if self.due is None:
+            return []
+        if not self.due.is_built(partition):
+            self.due.build(partition, self.scan(partition))
+        return self.due.take(partition, at_ms, limit)
+
+    def scan(self, partition: int, *, start: str | None = None) -> Iterator[tuple[str, S]]:
+        """Every (key, state) of a partition from `start` on, in order of keys."""
+        for key, data in self.store.scan(partition, start=start.encode() if start else None):
+            yield key.decode(), self.codec.decode(data)
+
+    async def on_rebalance(
+        self,
+        assigned: set[TP],
+        revoked: set[TP],
+        newly_assigned: set[TP],
+        generation_id: int = 0,
+    ) -> None:
+        """Forget what was indexed of partitions that leave or come."""
+        if self.due is not None:
+            for tp in revoked | newly_assigned:
+                if tp.topic == self.changelog_topic_name:
+                    self.due.forget(tp.partition)
+        await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
+
+    def _new_store(self) -> PartitionStore:
+        return PartitionStore(
+            "rocksdb://",
+            self.app,
+            self,
+            table_name=self.name,
+            key_type=self.key_type,
+            key_serializer=self.key_serializer,
+            value_serializer=self.value_serializer,
+            value_type=self.value_type,
+            driver="rocksdict",
+            store_options=self._store_options,
+            loop=self.loop,
+        )
+
+    def _new_changelog_topic(self, **_: Any) -> TopicT:
+        # As Faust's, but raw: recovery copies bytes, it need not understand them.
+        return self.app.topic(
+            self._changelog_topic_name(),
+            key_type=bytes,
+            value_type=bytes,
+            key_serializer="raw",
+            value_serializer="raw",
+            compacting=True,
+            acks=False,
+            internal=True,
+            config=self.extra_topic_configs,
+            maxsize=_CHANGELOG_BUFFER,
+            allow_empty=True,
+        )

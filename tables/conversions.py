@@ -1,0 +1,26 @@
+"""`conversions`: what each conversion has gathered and how it was decided. Key: conversion id."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tables.base import StateTable
+from trackstream.core.matching.gather import ConversionState, deadline_ms
+
+if TYPE_CHECKING:
+    from faust.types import AppT
+
+__all__ = ["define"]
+
+
+def define(app: AppT, **options: Any) -> StateTable[ConversionState]:
+    """Add the table to the app."""
+    return StateTable(
+        app,
+        name="conversions",
+        state_type=ConversionState,
+        version=1,
+        due_ms=deadline_ms,
+        help="Gathered candidates and current decision of each conversion",
+        **options,
+    )

@@ -1,0 +1,25 @@
+"""`touchpoints`: what is known of each identifier. Key: `app|identifier`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tables.base import StateTable
+from trackstream.core.matching.owner import IdentifierState
+
+if TYPE_CHECKING:
+    from faust.types import AppT
+
+__all__ = ["define"]
+
+
+def define(app: AppT, **options: Any) -> StateTable[IdentifierState]:
+    """Add the table to the app."""
+    return StateTable(
+        app,
+        name="touchpoints",
+        state_type=IdentifierState,
+        version=1,
+        help="Touches, links and conversions of each identifier",
+        **options,
+    )

@@ -1,0 +1,29 @@
+"""`visitors`: what is remembered of each subject. Key: the subject."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tables.base import StateTable
+from trackstream.core.visits import VisitorState, due_ms
+
+if TYPE_CHECKING:
+    from faust.types import AppT
+
+    from trackstream.core.rules import Rules
+
+__all__ = ["define"]
+
+
+def define(app: AppT, *, rules: Rules, **options: Any) -> StateTable[VisitorState]:
+    """Add the table to the app."""
+    return StateTable(
+        app,
+        name="visitors",
+        state_type=VisitorState,
+        version=1,
+        due_ms=partial(due_ms, rules=rules),
+        help="Open sessions, recent event ids and clock of each subject",
+        **options,
+    )

@@ -1,0 +1,223 @@
+"""The composition root of the worker: settings in, a Faust app with everything attached out."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, cast
+
+import faust
+import msgspec
+import uvloop
+from yarl import URL
+
+import agents
+import tables
+from agents.metrics import Metrics
+from agents.steps import Context
+from agents.stream import BatchStream
+from agents.transport import Transport
+from trackstream.core import rules
+from trackstream.http import worker as worker_views
+from trackstream.ports import Deps
+from trackstream.settings import Settings, SettingsError
+from trackstream.storage.geo import MaxMindGeo, default_city_database
+from trackstream.storage.topics import bootstrap_servers, ensure_topics, largest_message_bytes
+from trackstream.storage.user_agents import UaParser
+
+if TYPE_CHECKING:
+    from faust.types import TransportT
+    from faust.types.web import Web
+    from faust.web.drivers import aiohttp
+
+    from tables import Tables
+
+__all__ = ["Application", "create_app", "rules_of", "run_worker", "use_uvloop"]
+
+_FAUST_DEFAULT_DATA_DIR = "{conf.name}-data"
+_COMMIT_INTERVAL_S = 1.0
+_SESSION_TIMEOUT_S = 30.0
+_HEARTBEAT_S = 3.0
+_REQUEST_TIMEOUT_S = 40.0
+_PRODUCE_TIMEOUT_S = 25.0
+"""Less than a session: a worker that cannot write stops before another takes over its partitions"""
+_MAX_BATCH_BYTES = 512 * 1024
+
+
+class Application(faust.App):
+    """Faust's app with our transport, topics made before it starts, and the worker's web views."""
+
+    settings: Settings
+    state_tables: Tables
+    metrics: Metrics
+
+    async def on_first_start(self) -> None:
+        """Make the directories and the source topics. Raises StorageError if Kafka refuses."""
+        for folder in (self.conf.datadir, self.conf.appdir, self.conf.tabledir):
+            folder.mkdir(parents=True, exist_ok=True)
+        await super().on_first_start()
+        await ensure_topics(self.settings)
+
+    def on_webserver_init(self, web: Web) -> None:
+        """Add the worker's web views to Faust's web server."""
+        worker_views.mount(
+            cast("aiohttp.Web", web).web_app,
+            app=self,
+            tables=self.state_tables,
+            metrics=self.metrics.render,
+        )
+
+    def _new_transport(self) -> TransportT:
+        return Transport(self.conf.broker_consumer, self)
+
+    def _new_producer_transport(self) -> TransportT:
+        return Transport(self.conf.broker_producer, self)
+
+
+def rules_of(settings: Settings) -> rules.Rules:
+    """The default rules, with what the settings change; named after it, for decisions name them."""
+    changed = {
+        "session_gap_ms": settings.session_gap_s * 1000,
+        "answer_deadline_ms": settings.answer_deadline_s * 1000,
+    }
+    if all(getattr(rules.DEFAULT, name) == value for name, value in changed.items()):
+        return rules.DEFAULT
+    version = (
+        f"{rules.DEFAULT.version}+gap{settings.session_gap_s}+wait{settings.answer_deadline_s}"
+    )
+    return msgspec.structs.replace(rules.DEFAULT, version=version, **changed)
+
+
+def create_app(settings: Settings) -> Application:
+    """Everything wired together; nothing is connected or started.
+
+    Raises:
+        SettingsError: A setting that the worker needs is missing.
+        LookupDatabaseError: The city database cannot be used.
+    """
+    if not settings.kafka_url:
+        raise SettingsError(["TRACKSTREAM_KAFKA_URL is not set: kafka://host:port"])
+    app = Application(
+        f"{settings.topic_prefix}worker",
+        broker=[f"kafka://{host}" for host in bootstrap_servers(settings.kafka_url)],
+        broker_client_id="trackstream-worker",
+        autodiscover=False,
+        datadir=str(_data_dir(settings)),
+        loghandlers=[],
+        Stream=BatchStream,
+        # reading
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=largest_message_bytes(settings),
+        broker_commit_interval=_COMMIT_INTERVAL_S,
+        broker_session_timeout=_SESSION_TIMEOUT_S,
+        broker_heartbeat_interval=_HEARTBEAT_S,
+        broker_request_timeout=_REQUEST_TIMEOUT_S,
+        # a rebalance waits for the batch in hand, or its writes would land after the new owner's
+        stream_wait_empty=True,
+        # writing
+        producer_acks=-1,
+        producer_max_batch_size=_MAX_BATCH_BYTES,
+        producer_max_request_size=2 * largest_message_bytes(settings),
+        producer_request_timeout=_PRODUCE_TIMEOUT_S,
+        # topics
+        topic_partitions=settings.topic_partitions,
+        topic_replication_factor=settings.topic_replication_factor,
+        topic_allow_declare=True,  # Faust makes the changelogs, and only those
+        topic_disable_leader=True,
+        reply_create_topic=False,
+        table_standby_replicas=0,
+        # web
+        web_bind=settings.worker_host,
+        web_host=_reachable(settings.worker_host),
+        web_port=settings.worker_port or _free_port(settings.worker_host),
+        web_tables_enabled=False,
+        web_router_enabled=False,
+        web_stats_enabled=True,
+        worker_redirect_stdouts=False,
+    )
+    app.settings = settings
+    app.metrics = Metrics()
+    its_rules = rules_of(settings)
+    app.state_tables = tables.define(
+        app,
+        rules=its_rules,
+        block_cache_mib=settings.rocksdb_block_cache_mib,
+        changelog_config=_changelog_config(settings),
+    )
+    agents.attach(
+        Context(
+            app=app,
+            tables=app.state_tables,
+            deps=Deps(
+                geo=MaxMindGeo(settings.geo_city_database or default_city_database()),
+                user_agents=UaParser(),
+                version=importlib.metadata.version("trackstream"),
+            ),
+            rules=its_rules,
+            topic_prefix=settings.topic_prefix,
+            metrics=app.metrics,
+        ),
+        tick_interval_s=float(settings.tick_interval_s),
+    )
+    return app
+
+
+def use_uvloop() -> None:
+    """Have every event loop made from now on be uvloop's: receiving costs a third less."""
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+
+
+def run_worker(
+    settings: Settings, *, web_port: int | None = None, data_dir: Path | None = None
+) -> NoReturn:
+    """Run the worker in this process until SIGINT or SIGTERM, then exit 0; 1 after a crash.
+
+    Args:
+        settings: As for `create_app`.
+        web_port: Instead of the settings' worker_port; so that two workers fit on a machine.
+        data_dir: Where its tables are kept, instead of `data_dir/worker`; one worker each.
+
+    Raises:
+        SettingsError: As for `create_app`.
+    """
+    use_uvloop()
+    app = create_app(settings)
+    if web_port is not None:
+        app.conf.web_port = web_port
+        app.conf.canonical_url = URL.build(scheme="http", host=app.conf.web_host, port=web_port)
+    if data_dir is not None:
+        app.conf.datadir = data_dir
+    level = settings.log_level.upper()
+    app.Worker(loglevel=level, loop=asyncio.new_event_loop()).execute_from_commandline()
+
+
+def _data_dir(settings: Settings) -> Path:
+    """Faust's own flag `-D`, which it hands down in the environment, goes before the settings."""
+    given = os.environ.get("F_DATADIR")
+    if given and given != _FAUST_DEFAULT_DATA_DIR:
+        return Path(given)
+    return settings.data_dir / "worker"
+
+
+def _changelog_config(settings: Settings) -> dict[str, str]:
+    config = {"max.message.bytes": str(2 * largest_message_bytes(settings))}
+    if settings.topic_replication_factor > 1:
+        config["min.insync.replicas"] = str(settings.topic_replication_factor - 1)
+    return config
+
+
+def _reachable(host: str) -> str:
+    """The name under which other workers reach this one: an address to bind to may be no name."""
+    return socket.gethostname() if host in {"", "0.0.0.0", "::"} else host
+
+
+def _free_port(host: str) -> int:
+    """Any free port: workers tell each other theirs before they listen, so it is chosen now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,33 @@
+"""The worker's web views: tables by key, campaigns live, health, metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trackstream.http.worker import health, live, state
+from trackstream.http.worker.peers import Peers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiohttp.web import Application
+    from faust import App
+
+    from tables import Tables
+
+__all__ = ["mount"]
+
+
+def mount(web: Application, *, app: App, tables: Tables, metrics: Callable[[], str]) -> None:
+    """Add the routes.
+
+    Args:
+        web: The web server's application.
+        app: The Faust app, for its readiness and the addresses of the other workers.
+        tables: What is shown.
+        metrics: The worker's own metrics, as text.
+    """
+    peers = Peers(app)
+    web.add_routes(health.routes(app, metrics))
+    web.add_routes(state.routes(tables, peers))
+    web.add_routes(live.routes(tables, peers))
