@@ -1,0 +1,196 @@
+"""Decisions by example: windows, waterfall, last touch, reinstalls, inheritance, fingerprints."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.core.matching.world import conversion, touch
+from trackstream.core.matching.decide import (
+    WATERFALL,
+    Decision,
+    Found,
+    FoundPrior,
+    confidence,
+    decide,
+)
+from trackstream.core.records import Conversion, Prior, Touch
+from trackstream.core.rules import DAY_MS, DEFAULT, HOUR_MS, Rules
+
+NOW_MS = 100 * DAY_MS
+INSTALL = msgspec.structs.replace(
+    conversion("c", NOW_MS, ["click:1", "device:d", "fp:f"]),
+    ip="192.0.2.7",
+    os_name="Android",
+    os_version="14",
+)
+
+
+def before(touch_id: str, ago_ms: int, identifier: str, kind: str = "click") -> Found:
+    one = touch(touch_id, NOW_MS - ago_ms, [identifier], kind=kind)
+    return Found(msgspec.structs.replace(one, ip="192.0.2.7", os_version="14"), [identifier])
+
+
+def decided(*found: Found, asked: Conversion = INSTALL, rules: Rules = DEFAULT) -> Decision:
+    return decide(asked, {one.touch.touch_id: one for one in found}, {}, rules=rules)
+
+
+def verdicts(decision: Decision) -> dict[str, str]:
+    return {one.touch.touch_id: one.verdict for one in decision.candidates}
+
+
+def test_without_touches_it_is_organic() -> None:
+    assert decided() == Decision(method="organic")
+
+
+@pytest.mark.parametrize(
+    ("identifier", "kind", "window_ms", "method"),
+    [
+        ("device:d", "click", 7 * DAY_MS, "click_deterministic"),
+        ("fp:f", "click", 24 * HOUR_MS, "click_probabilistic"),
+        ("device:d", "impression", 24 * HOUR_MS, "view_deterministic"),
+        ("fp:f", "impression", 6 * HOUR_MS, "view_probabilistic"),
+    ],
+)
+def test_each_match_type_has_its_window_to_the_millisecond(
+    identifier: str, kind: str, window_ms: int, method: str
+) -> None:
+    inside = decided(before("t", window_ms, identifier, kind))
+    assert (inside.method, inside.window_ms) == (method, window_ms)
+    outside = decided(before("t", window_ms + 1, identifier, kind))
+    assert outside.method == "organic"
+    assert verdicts(outside) == {"t": "outside_window"}
+
+
+def test_the_newest_of_the_strongest_match_type_is_chosen() -> None:
+    decision = decided(
+        before("old", 3 * DAY_MS, "device:d"),
+        before("new", 2 * DAY_MS, "click:1"),
+        before("guess", HOUR_MS, "fp:f"),
+        before("seen", HOUR_MS, "device:d", "impression"),
+    )
+    assert (decision.method, decision.identifier) == ("click_deterministic", "click:1")
+    assert verdicts(decision) == {
+        "new": "chosen",
+        "old": "older",
+        "guess": "lower_class",
+        "seen": "lower_class",
+    }
+
+
+def test_a_touch_found_both_ways_is_deterministic() -> None:
+    one = before("t", HOUR_MS, "fp:f")
+    both = Found(one.touch, ["fp:f", "device:d"])
+    decision = decided(both)
+    assert (decision.method, decision.identifier, decision.confidence) == (
+        "click_deterministic",
+        "device:d",
+        1.0,
+    )
+
+
+def test_a_reinstall_takes_over_the_first_install() -> None:
+    first = Prior(conversion_id="c0", kind="install", at_ms=1, touch=touch("t0", 0, ["device:d"]))
+    again = Prior(conversion_id="c1", kind="install", at_ms=2)
+    priors = {one.conversion_id: FoundPrior(one, ["device:d"]) for one in (first, again)}
+    new = before("t", HOUR_MS, "device:d")
+    decision = decide(INSTALL, {"t": new}, priors, rules=DEFAULT)
+    assert (decision.method, decision.inherited_from) == ("reinstall", "c0")
+    assert decision.touch == first.touch
+    assert verdicts(decision) == {"t": "reinstall"}
+
+
+def test_an_install_on_a_users_other_device_is_no_reinstall() -> None:
+    other = Prior(conversion_id="c0", kind="install", at_ms=1)
+    priors = {"c0": FoundPrior(other, ["user:u", "device:other"])}
+    new = before("t", HOUR_MS, "device:d")
+    assert decide(INSTALL, {"t": new}, priors, rules=DEFAULT).method == "click_deterministic"
+
+
+def test_an_event_inherits_from_its_own_devices_latest_install() -> None:
+    purchase = conversion("p", NOW_MS, ["user:u", "device:d"], kind="event")
+    mine = Prior(conversion_id="c0", kind="install", at_ms=1, touch=touch("a", 0, ["device:d"]))
+    other = Prior(conversion_id="c1", kind="install", at_ms=9, touch=touch("b", 0, ["device:o"]))
+    priors = {"c0": FoundPrior(mine, ["device:d"]), "c1": FoundPrior(other, ["device:o"])}
+    decision = decide(purchase, {}, priors, rules=DEFAULT)
+    assert (decision.method, decision.inherited_from, decision.touch) == (
+        "inherited",
+        "c0",
+        mine.touch,
+    )
+    by_user = conversion("p", NOW_MS, ["user:u"], kind="event")
+    assert decide(by_user, {}, priors, rules=DEFAULT).inherited_from == "c1"
+
+
+def test_a_fingerprint_alone_needs_enough_agreement() -> None:
+    far = msgspec.structs.replace(before("t", HOUR_MS, "fp:f").touch, ip="192.0.2.99")
+    decision = decided(Found(far, ["fp:f"]))
+    assert decision.method == "organic"
+    assert verdicts(decision) == {"t": "low_confidence"}
+    near = decided(before("t", HOUR_MS, "fp:f"))
+    assert near.method == "click_probabilistic"
+    assert DEFAULT.min_confidence <= near.confidence < 1
+
+
+def test_probabilistic_matching_can_be_switched_off() -> None:
+    off = decided(before("t", HOUR_MS, "fp:f"), rules=Rules(probabilistic=False))
+    assert (off.method, verdicts(off)) == ("organic", {"t": "probabilistic_off"})
+
+
+texts = st.none() | st.sampled_from(["14", "Pixel 8", "de-AT", "de", "fr", "192.0.2.7", "::1", ""])
+
+
+@given(a=st.tuples(texts, texts, texts, texts), b=st.tuples(texts, texts, texts, texts))
+def test_confidence_is_a_share_and_does_not_prefer_a_side(
+    a: tuple[str | None, ...], b: tuple[str | None, ...]
+) -> None:
+    names = ("ip", "os_version", "device_model", "language")
+
+    def score(mine: tuple[str | None, ...], theirs: tuple[str | None, ...]) -> float:
+        return confidence(
+            msgspec.structs.replace(INSTALL, **dict(zip(names, mine, strict=True))),
+            msgspec.structs.replace(
+                touch("t", 0, ["fp:f"]), **dict(zip(names, theirs, strict=True))
+            ),
+        )
+
+    assert 0 <= score(a, b) <= 1
+    assert score(a, b) == score(b, a)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-HOUR_MS, 9 * DAY_MS),
+            st.sampled_from(["click:1", "device:d", "fp:f"]),
+            st.sampled_from(["click", "impression"]),
+        ),
+        max_size=8,
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_the_decision_does_not_depend_on_the_order_of_its_facts(
+    facts: list[tuple[int, str, str]], random: object
+) -> None:
+    found = [before(f"t{n}", *fact) for n, fact in enumerate(facts)]
+    shuffled = list(found)
+    random.shuffle(shuffled)  # type: ignore[attr-defined] # Hypothesis gives a Random
+    decision = decided(*found)
+    assert decision == decided(*shuffled)
+    chosen = [one for one in decision.candidates if one.verdict == "chosen"]
+    assert len(chosen) == (decision.method != "organic")
+    if chosen:
+        strongest = min(
+            WATERFALL.index(one.match_type)
+            for one in decision.candidates
+            if one.verdict in {"chosen", "older", "lower_class"}
+        )
+        assert WATERFALL.index(chosen[0].match_type) == strongest
+
+
+def test_touches_of_bots_get_no_credit() -> None:
+    robot: Touch = msgspec.structs.replace(before("t", HOUR_MS, "device:d").touch, bot=True)
+    decision = decided(Found(robot, ["device:d"]))
+    assert (decision.method, verdicts(decision)) == ("organic", {"t": "bot"})

@@ -1,0 +1,118 @@
+"""Whatever the order of arrival, every conversion ends in the decision of one who sees all."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.core.matching.world import Scenario, World, conversion, reference, touch
+from trackstream.core.matching import gather as gathering
+from trackstream.core.matching import owner
+from trackstream.core.records import Answer
+from trackstream.core.rules import Rules
+
+RULES = Rules(click_window_ms=50, view_window_ms=20)
+IDENTIFIERS = [f"device:{n}" for n in range(5)] + [f"user:{n}" for n in range(3)]
+
+times = st.integers(0, 100)
+some = st.lists(st.sampled_from(IDENTIFIERS), min_size=1, max_size=3, unique=True)
+scenarios = st.builds(
+    Scenario,
+    touches=st.lists(
+        st.tuples(times, some, st.sampled_from(["click", "impression"])), max_size=8
+    ).map(lambda all_: [touch(f"t{n}", at, ids, kind=k) for n, (at, ids, k) in enumerate(all_)]),
+    links=st.lists(
+        st.lists(st.sampled_from(IDENTIFIERS), min_size=2, max_size=2, unique=True).map(
+            lambda pair: (pair[0], pair[1])
+        ),
+        max_size=6,
+    ),
+    conversions=st.lists(
+        st.tuples(times, some, st.sampled_from(["install", "event"])), min_size=1, max_size=5
+    ).map(
+        lambda all_: [conversion(f"c{n}", at, ids, kind=k) for n, (at, ids, k) in enumerate(all_)]
+    ),
+)
+
+
+def outcome(world: World) -> dict[str, tuple[object, ...]]:
+    return {
+        key: (last.method, last.touch and last.touch.touch_id, last.inherited_from)
+        for key, all_ in world.published.items()
+        for last in [max(all_, key=lambda a: a.revision)]
+    }
+
+
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(scenario=scenarios, seed=st.integers(0, 2**32))
+def test_any_order_ends_in_the_same_decisions(scenario: Scenario, seed: int) -> None:
+    want = {
+        key: (one.method, one.touch and one.touch.touch_id, one.inherited_from)
+        for key, one in reference(scenario, RULES).items()
+    }
+    for order in range(2):
+        world = World(rules=RULES, random=Random(seed + order))
+        world.run(scenario)
+        assert outcome(world) == want
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(scenario=scenarios, seed=st.integers(0, 2**32))
+def test_revisions_count_up_and_each_has_one_content(scenario: Scenario, seed: int) -> None:
+    world = World(rules=RULES, random=Random(seed), redeliveries=100)
+    world.run(scenario)
+    for records in world.published.values():
+        by_revision: dict[int, set[tuple[object, ...]]] = {}
+        for one in records:
+            said = (one.method, one.touch and one.touch.touch_id, one.inherited_from)
+            by_revision.setdefault(one.revision, set()).add(said)
+        assert sorted(by_revision) == list(range(1, max(by_revision) + 1))
+        assert all(len(contents) == 1 for contents in by_revision.values())
+
+
+@pytest.mark.parametrize("left_out", ["touches", "links", "priors"])
+def test_the_property_notices_news_that_is_not_forwarded(
+    left_out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The property is worth something: leave out one kind of news, and it fails."""
+    real = owner.own
+
+    def deaf(*args: object, **kwargs: object) -> object:
+        state, answers = real(*args, **kwargs)  # type: ignore[arg-type] # passed through
+        return state, [a for a in answers if a.depth is not None or not getattr(a, left_out)]
+
+    monkeypatch.setattr("tests.core.matching.world.own", deaf)
+    with pytest.raises(AssertionError):
+        test_any_order_ends_in_the_same_decisions()
+
+
+def test_a_missing_answer_is_waited_for_until_the_deadline_then_named_then_revised() -> None:
+    rules = Rules(answer_deadline_ms=1000)
+    asked = conversion("c", 50, ["device:a", "user:b"])
+    first = Answer(conversion=asked, identifier="device:a", depth=0)
+    state, out = gathering.gather(None, first, offset=0, at_ms=100, rules=rules)
+    assert out.attribution is None
+    assert gathering.deadline_ms(state) == 1100
+
+    early, out = gathering.expire(state, at_ms=1099, rules=rules)
+    assert (early, out.attribution) == (state, None)
+
+    state, out = gathering.expire(state, at_ms=1100, rules=rules)
+    assert out.attribution is not None
+    assert (out.attribution.method, out.attribution.unanswered) == ("organic", ["user:b"])
+
+    clicked = touch("t", 40, ["user:b"])
+    late = Answer(conversion=asked, identifier="user:b", depth=0, touches=[clicked])
+    state, out = gathering.gather(state, late, offset=1, at_ms=2000, rules=rules)
+    assert out.attribution is not None
+    assert out.attribution.revision == 2
+    assert out.attribution.method == "click_deterministic"
+    assert out.attribution.previous_method == "organic"
+    assert out.attribution.unanswered == []
+
+    same, again = gathering.gather(state, late, offset=1, at_ms=3000, rules=rules)
+    assert same == state
+    assert again.attribution == out.attribution

@@ -1,0 +1,181 @@
+"""The matching protocol in a box: the real core, every interleaving, some messages twice.
+
+Per-key order within a topic is kept, as Kafka keeps it; everything else is random.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from trackstream.core.matching.ask import probes_of
+from trackstream.core.matching.decide import Decision, Found, FoundPrior, decide
+from trackstream.core.matching.gather import ConversionState, gather
+from trackstream.core.matching.owner import IdentifierState, own
+from trackstream.core.records import (
+    Answer,
+    Attribution,
+    Conversion,
+    Link,
+    Outcome,
+    Prior,
+    Probe,
+    Touch,
+)
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from trackstream.core.rules import Rules
+
+APP = "app"
+State = TypeVar("State", bound=msgspec.Struct)
+
+
+def touch(touch_id: str, at_ms: int, identifiers: list[str], *, kind: str = "click") -> Touch:
+    return Touch(
+        touch_id=touch_id,
+        app_id=APP,
+        kind=kind,
+        at_ms=at_ms,
+        identifiers=identifiers,
+        click_id=touch_id,
+    )
+
+
+def conversion(
+    conversion_id: str, at_ms: int, identifiers: list[str], *, kind: str = "install"
+) -> Conversion:
+    return Conversion(
+        conversion_id=conversion_id,
+        app_id=APP,
+        kind=kind,
+        event=kind,
+        event_id=conversion_id,
+        at_ms=at_ms,
+        subject=f"{APP}|{identifiers[0]}",
+        person=identifiers[0],
+        identifiers=identifiers,
+    )
+
+
+@dataclass
+class Scenario:
+    touches: list[Touch]
+    links: list[tuple[str, str]]
+    conversions: list[Conversion]
+
+    def feed(self) -> list[tuple[str, Touch | Link | Probe]]:
+        """(identifier, message) for all that comes from outside."""
+        fed: list[tuple[str, Touch | Link | Probe]] = []
+        for one in self.touches:
+            fed += [(identifier, one) for identifier in one.identifiers]
+        for a, b in self.links:
+            fed.append((a, Link(app_id=APP, identifier=a, other=b, at_ms=0)))
+            fed.append((b, Link(app_id=APP, identifier=b, other=a, at_ms=0)))
+        for asked in self.conversions:
+            fed += [(probe.identifier, probe) for probe in probes_of(asked)]
+        return fed
+
+
+@dataclass
+class World:
+    rules: Rules
+    random: Random
+    owners: dict[str, IdentifierState] = field(default_factory=dict)
+    conversions: dict[str, ConversionState] = field(default_factory=dict)
+    published: dict[str, list[Attribution]] = field(default_factory=lambda: defaultdict(list))
+    redeliveries: int = 20
+    """How many messages are delivered once more. Bounded: each makes further messages."""
+
+    def run(self, scenario: Scenario) -> None:
+        """Feed everything in random order while messages are delivered in random order."""
+        feed = scenario.feed()
+        self.random.shuffle(feed)
+        identity: dict[str, deque[Touch | Link | Probe | Outcome]] = defaultdict(deque)
+        candidates: dict[str, deque[tuple[int, Answer]]] = defaultdict(deque)
+        written: dict[str, int] = defaultdict(int)
+        while True:
+            live = [("identity", key) for key, queue in identity.items() if queue]
+            live += [("candidates", key) for key, queue in candidates.items() if queue]
+            if feed and (not live or self.random.random() < 0.15):
+                key, fed = feed.pop()
+                identity[key].append(fed)
+                continue
+            if not live:
+                return
+            topic, key = self.random.choice(live)
+            twice = self.redeliveries > 0 and self.random.random() < 0.1
+            self.redeliveries -= twice
+            if topic == "identity":
+                message = identity[key][0]
+                if not twice:
+                    identity[key].popleft()
+                for answer in self._own(key, message):
+                    to = answer.conversion.conversion_id
+                    candidates[to].append((written[to], answer))
+                    written[to] += 1
+            else:
+                offset, answer = candidates[key][0]
+                if not twice:
+                    candidates[key].popleft()
+                for told in self._gather(key, offset, answer):
+                    identity[told.identifier].append(told)
+
+    def _own(self, key: str, message: Touch | Link | Probe | Outcome) -> list[Answer]:
+        state, answers = own(self.owners.get(key), message, identifier=key, rules=self.rules)
+        self.owners[key] = _stored(state, IdentifierState)
+        return answers
+
+    def _gather(self, key: str, offset: int, answer: Answer) -> list[Probe | Outcome]:
+        state, out = gather(
+            self.conversions.get(key), answer, offset=offset, at_ms=0, rules=self.rules
+        )
+        self.conversions[key] = _stored(state, ConversionState)
+        if out.attribution:
+            self.published[key].append(out.attribution)
+        return [*out.probes, *out.outcomes]
+
+
+def _stored(state: State, kind: type[State]) -> State:
+    """Through the bytes that the table keeps."""
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=kind)
+
+
+def reference(scenario: Scenario, rules: Rules) -> dict[str, Decision]:
+    """Every conversion's decision by one who sees everything at once, in time order."""
+    near: dict[str, set[str]] = defaultdict(set)
+    for a, b in scenario.links:
+        near[a].add(b)
+        near[b].add(a)
+    decided: dict[str, Decision] = {}
+    earlier: list[Conversion] = []
+    for asked in sorted(scenario.conversions, key=lambda c: (c.at_ms, c.conversion_id)):
+        reached, edge = set(asked.identifiers), set(asked.identifiers)
+        for _ in range(rules.depth):
+            edge = {other for one in edge for other in near[one]} - reached
+            reached |= edge
+        found = {
+            one.touch_id: Found(one, sorted(reached & set(one.identifiers)))
+            for one in scenario.touches
+            if one.at_ms <= asked.at_ms and reached & set(one.identifiers)
+        }
+        priors = {
+            one.conversion_id: FoundPrior(
+                Prior(
+                    conversion_id=one.conversion_id,
+                    kind=one.kind,
+                    at_ms=one.at_ms,
+                    touch=decided[one.conversion_id].touch,
+                ),
+                sorted(reached & set(one.identifiers)),
+            )
+            for one in earlier
+            if reached & set(one.identifiers)
+        }
+        decided[asked.conversion_id] = decide(asked, found, priors, rules=rules)
+        earlier.append(asked)
+    return decided
