@@ -1,0 +1,149 @@
+"""A request's body: read, inflated and parsed, never beyond its bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from aiohttp import ClientPayloadError, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from trackstream.core.reasons import Reason
+from trackstream.http.problems import Refusal
+
+if TYPE_CHECKING:
+    from aiohttp import StreamReader
+
+__all__ = ["inflate", "media_refusal", "parse_json", "read_body"]
+
+READ_TIMEOUT_S = 30
+"""How long a sender may take for its body."""
+
+_GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15
+_WINDOWS = {"gzip": (_GZIP,), "x-gzip": (_GZIP,), "deflate": (_ZLIB, _RAW_DEFLATE)}
+_BOM = b"\xef\xbb\xbf"
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+async def read_body(request: web.Request, max_bytes: int) -> bytes | Refusal:
+    """The body as sent. Reads nothing of one that says itself that it is too large."""
+    too_large = Refusal(Reason.TOO_LARGE, f"the body is larger than {max_bytes} bytes")
+    if (request.content_length or 0) > max_bytes:
+        return too_large
+    content = request.content
+    try:
+        if content.is_eof():  # all of a small body has usually come with its head
+            body: bytes | None = content.read_nowait(-1)
+            body = body if len(body or b"") <= max_bytes else None
+        else:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                body = await _read_slowly(content, max_bytes)
+    except TimeoutError:
+        return Refusal(Reason.MALFORMED_BODY, f"the body did not come within {READ_TIMEOUT_S} s")
+    except (ClientPayloadError, web.RequestPayloadError, HttpProcessingError) as error:
+        return Refusal(Reason.MALFORMED_BODY, f"the body is broken: {error}")
+    return too_large if body is None else body
+
+
+async def _read_slowly(content: StreamReader, max_bytes: int) -> bytes | None:
+    parts: list[bytes] = []
+    size = 0
+    while part := await content.readany():
+        size += len(part)
+        if size > max_bytes:
+            return None
+        parts.append(part)
+    return b"".join(parts)
+
+
+def media_refusal(request: web.Request) -> Refusal | None:
+    """Whether the body claims to be something else than JSON in UTF-8.
+
+    `text/plain` is taken for JSON: it is what `navigator.sendBeacon` sends without a preflight.
+    """
+    value = request.headers.get("Content-Type")
+    if value is None or value == "application/json":
+        return None
+    media_type = request.content_type
+    known = media_type in {"application/json", "text/plain"} or media_type.endswith("+json")
+    if not known or (request.charset or "utf-8").lower() not in {"utf-8", "utf8", "us-ascii"}:
+        return Refusal(
+            Reason.UNSUPPORTED_MEDIA_TYPE, "the body has to be application/json in UTF-8"
+        )
+    return None
+
+
+def inflate(body: bytes, encoding: str, max_bytes: int) -> bytes | Refusal:
+    """The body without its Content-Encoding (RFC 9110, section 8.4.1); stops at the bound.
+
+    A body that a server before us has inflated already, and left its header on, is taken as it is.
+    """
+    name = encoding.strip().lower()
+    if name in {"", "identity"}:
+        return body
+    if name not in _WINDOWS:
+        return Refusal(
+            Reason.UNSUPPORTED_MEDIA_TYPE, "the Content-Encoding has to be gzip or deflate"
+        )
+    for window in _WINDOWS[name]:
+        found = _inflate(body, window, max_bytes)
+        if found is not None and len(found) > max_bytes:
+            return Refusal(Reason.TOO_LARGE, f"the body inflates to more than {max_bytes} bytes")
+        if found is not None:
+            return found
+    if body.lstrip()[:1] in {b"{", b"["}:
+        return body
+    return Refusal(Reason.MALFORMED_BODY, f"the body is not {name}, or not all of it")
+
+
+def _inflate(body: bytes, window: int, max_bytes: int) -> bytes | None:
+    """At most `max_bytes` + 1 bytes; None when this is not it. Gzip may come in several members."""
+    parts: list[bytes] = []
+    room = max_bytes + 1
+    try:
+        while body and room > 0:
+            inflater = zlib.decompressobj(window)
+            part = inflater.decompress(body, room)
+            parts.append(part)
+            room -= len(part)
+            if not inflater.eof and room > 0:
+                return None
+            body = inflater.unused_data if window == _GZIP else b""
+    except zlib.error:
+        return None
+    return b"".join(parts)
+
+
+def parse_json(body: bytes) -> Any:
+    """The JSON value, or a `Refusal`."""
+    try:
+        return msgspec.json.decode(body.removeprefix(_BOM))
+    except RecursionError:
+        return Refusal(Reason.TOO_DEEP, "the JSON is nested too deep")
+    except UnicodeDecodeError as error:
+        return Refusal(Reason.INVALID_ENCODING, f"the body is not UTF-8: {error.reason}")
+    except msgspec.MsgspecError as error:
+        if _SURROGATE.search(body):
+            return _parse_surrogates(body)
+        return Refusal(Reason.MALFORMED_BODY, f"the body is not JSON: {error}")
+
+
+def _parse_surrogates(body: bytes) -> Any:
+    """JSON with a surrogate's escape on its own; validation replaces it.
+
+    JavaScript writes half an emoji so, where a text was cut, and msgspec refuses it.
+    """
+    try:
+        return json.loads(body.removeprefix(_BOM), parse_constant=_no_constant)
+    except RecursionError:
+        return Refusal(Reason.TOO_DEEP, "the JSON is nested too deep")
+    except ValueError as error:
+        return Refusal(Reason.MALFORMED_BODY, f"the body is not JSON: {error}")
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,223 @@
+"""Tracking links and pixels: a touch for the log, a redirect or an image for the visitor."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from aiohttp import web
+
+from trackstream import codec
+from trackstream.core.campaigns import marks, query_of
+from trackstream.core.identifiers import fingerprint
+from trackstream.core.reasons import Reason
+from trackstream.core.redirects import destination_of, location_of
+from trackstream.core.touches import Visit, click_id_of, keys_of, language_of, touch_of
+from trackstream.http.client import COOKIE, client_ip, cookie_of, header
+from trackstream.http.problems import Refusal, problem_response
+from trackstream.http.steps import Message, Parts, deliver, run_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from trackstream.core.records import Touch
+    from trackstream.ports import TrackingLink
+
+__all__ = ["CLICK_ID_HEADER", "touch_handler"]
+
+CLICK_ID_HEADER = "X-Trackstream-Click-Id"
+"""The click's id; only there when the click is in the log."""
+
+PIXEL = (
+    b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff"  # header, one pixel, two colours
+    b"!\xf9\x04\x01\0\0\0\0"  # the first of them is transparent
+    b",\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;"  # the image
+)
+"""A transparent GIF of one pixel, 43 bytes."""
+
+_CLICK_TIMEOUT_S = 2.0
+"""How long a visitor waits for the log; then the redirect goes out and the click is lost."""
+_DAY_S = 86_400
+_MAX_HEADER_CHARS = 1_024
+
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Sighting:
+    """One click or impression on its way through the steps."""
+
+    request: web.Request
+    kind: Literal["click", "impression"]
+    now_ms: int
+    query: dict[str, str]
+    link: TrackingLink | None = None
+    visit: Visit | None = None
+    new_cookie: str | None = None
+    destination: str = ""
+    click_id: str = ""
+    unrecorded: str | None = None
+    """Why there is no touch: `bot`, `prefetch`, or `lost`."""
+    touch: Touch | None = None
+    messages: list[Message] = field(default_factory=list)
+    response: web.Response | None = None
+
+
+def touch_handler(
+    kind: Literal["click", "impression"], parts: Parts
+) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """The handler of `GET /v1/click` and `/c/{slug}`, or of `GET /v1/impression`."""
+
+    async def handle(request: web.Request) -> web.Response:
+        sighting = Sighting(
+            request=request,
+            kind=kind,
+            now_ms=parts.clock_ms(),
+            query=query_of(request.raw_path),
+        )
+        refusal = await run_steps(STEPS, sighting, parts)
+        if refusal is not None:
+            parts.metrics.refusals.add((refusal.reason,))
+            return problem_response(refusal)
+        if sighting.response is None:
+            raise RuntimeError("the last step answers")
+        return sighting.response
+
+    return handle
+
+
+async def _parse(sighting: Sighting, parts: Parts) -> Refusal | None:
+    """The link: it decides the app, the campaign and the only destinations that there are."""
+    slug = sighting.request.match_info.get("slug")
+    if slug is not None:
+        link = parts.directory.link_by_slug(slug)
+    else:
+        campaign_id = sighting.query.get("cid")
+        if not campaign_id:
+            return Refusal(Reason.MISSING_FIELD, "cid is missing")
+        link = parts.directory.link_by_campaign(campaign_id)
+    if link is None or parts.directory.app(link.app_id) is None:
+        return Refusal(Reason.UNKNOWN_LINK, "there is no such tracking link")
+    if link.expires_at_ms is not None and link.expires_at_ms <= sighting.now_ms:
+        return Refusal(Reason.EXPIRED_LINK, "this tracking link has expired")
+    sighting.link = link
+    return None
+
+
+async def _validate(sighting: Sighting, parts: Parts) -> Refusal | None:
+    """Who came, where to, and whether it counts."""
+    request, link = sighting.request, _known(sighting.link)
+    user_agent = header(request, "User-Agent", _MAX_HEADER_CHARS)
+    agent = parts.user_agents.parse(user_agent)
+    sighting.unrecorded = "bot" if agent.bot else "prefetch" if _is_prefetch(request) else None
+    cookie_id = cookie_of(request)
+    sets_cookie = sighting.kind == "click" and parts.settings.cookie_max_age_days > 0
+    if sets_cookie and sighting.unrecorded is None:
+        cookie_id = sighting.new_cookie = cookie_id or secrets.token_urlsafe(24)
+    sighting.visit = Visit(
+        at_ms=sighting.now_ms,
+        ip=client_ip(request),
+        user_agent=user_agent,
+        agent=agent,
+        language=language_of(header(request, "Accept-Language", 64)),
+        cookie_id=cookie_id,
+    )
+    sighting.destination = destination_of(
+        agent.os_name, web_url=link.web_url, android_url=link.android_url, ios_url=link.ios_url
+    )
+    sighting.click_id = click_id_of(sighting.query) or parts.new_id()
+    return None
+
+
+async def _key(sighting: Sighting, parts: Parts) -> Refusal | None:
+    if sighting.unrecorded is not None:
+        return None
+    touch = sighting.touch = touch_of(
+        sighting.kind,
+        _known(sighting.link),
+        _known(sighting.visit),
+        sighting.query,
+        touch_id=parts.new_id(),
+        click_id=sighting.click_id,
+        destination=sighting.destination if sighting.kind == "click" else None,
+    )
+    value = codec.encode(touch)
+    sighting.messages = [("identity", key.encode(), value) for key in keys_of(touch)]
+    return None
+
+
+async def _produce(sighting: Sighting, parts: Parts) -> Refusal | None:
+    touch = sighting.touch
+    if touch is None:
+        return None
+    is_click = sighting.kind == "click"
+    refusal = await deliver(
+        sighting.messages, parts, timeout_s=_CLICK_TIMEOUT_S if is_click else None
+    )
+    if refusal is not None:
+        sighting.unrecorded = "lost"
+        parts.metrics.refusals.add((refusal.reason,))
+        # A visitor who clicked wants the page, whatever becomes of our records.
+        return None if is_click else refusal
+    if is_click and touch.deep_link is not None:
+        await parts.cache.remember_touch(
+            touch.app_id, touch.click_id, fingerprint(touch.ip, touch.os_name), touch.deep_link
+        )
+    return None
+
+
+async def _answer(sighting: Sighting, parts: Parts) -> Refusal | None:
+    parts.metrics.touches.add((sighting.kind, sighting.unrecorded or "recorded"))
+    if sighting.kind == "impression":
+        response = web.Response(body=PIXEL, content_type="image/gif")
+    else:
+        location = location_of(
+            sighting.destination, click_id=sighting.click_id, marks=marks(sighting.query)
+        )
+        response = web.Response(status=302, headers={"Location": location})
+        if sighting.unrecorded is None:
+            response.headers[CLICK_ID_HEADER] = sighting.click_id
+    response.headers["Cache-Control"] = "no-store"
+    if sighting.new_cookie is not None:
+        public_url = parts.settings.public_url or ""
+        response.set_cookie(
+            COOKIE,
+            sighting.new_cookie,
+            max_age=parts.settings.cookie_max_age_days * _DAY_S,
+            path="/",
+            httponly=True,
+            samesite="Lax",
+            secure=sighting.request.secure or public_url.startswith("https:"),
+        )
+    sighting.response = response
+    return None
+
+
+def _is_prefetch(request: web.Request) -> bool:
+    """Whether nobody has clicked yet: HEAD, or a browser that fetches ahead.
+
+    Source: Fetch standard, `Sec-Purpose`; `Purpose` and `X-Moz` are older names of it.
+    """
+    if request.method == "HEAD":
+        return True
+    headers = request.headers
+    purposes = [headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Moz")]
+    return any("prefetch" in purpose.lower() for purpose in purposes)
+
+
+def _known(value: T | None) -> T:
+    if value is None:
+        raise RuntimeError("an earlier step sets it")
+    return value
+
+
+STEPS = (
+    ("parse", _parse),
+    ("validate", _validate),
+    ("key", _key),
+    ("produce", _produce),
+    ("answer", _answer),
+)
+"""What a click or an impression goes through."""

@@ -1,0 +1,132 @@
+"""The collector's aiohttp application: routes, and what they depend on.
+
+Stand-alone, as a sub-application, or its routes inside another application (`add_routes`). Whatever
+serves it should be made with `auto_decompress=False` (`aiohttp.web.AppRunner`): a signature is over
+the body as sent, which cannot be known once the server has inflated it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+import schemas
+from trackstream.http import operations, steps
+from trackstream.http.clicks import touch_handler
+from trackstream.http.cors import preflight, show_to_origin
+from trackstream.http.ids import new_id as new_uuid
+from trackstream.http.ingest import Kind, ingest_handler
+from trackstream.http.problems import no_route
+from trackstream.http.registry import registry_routes
+from trackstream.http.steps import Parts, counted
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from trackstream.http.metrics import Metrics
+    from trackstream.ports import Directory, Sink, TouchCache, UserAgentLookup
+    from trackstream.settings import Settings
+
+    Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+__all__ = ["add_routes", "create_collector", "nothing_missing"]
+
+_KINDS: tuple[Kind, ...] = ("event", "batch", "install")
+
+
+def nothing_missing() -> list[str]:
+    """The readiness of a collector that has all it needs."""
+    return []
+
+
+def create_collector(
+    *,
+    settings: Settings,
+    directory: Directory,
+    sink: Sink,
+    cache: TouchCache,
+    user_agents: UserAgentLookup,
+    clock_ms: Callable[[], int] = steps.clock_ms,
+    new_id: Callable[[], str] = new_uuid,
+    missing: Callable[[], list[str]] = nothing_missing,
+    gather: Callable[[Metrics], Metrics] = lambda own: own,
+) -> web.Application:
+    """The application; the caller starts and stops what it is given.
+
+    Args:
+        settings: bounds, cookie, names of topics.
+        directory: apps, keys and links.
+        sink: where messages go; a 2xx is answered only after it has taken them.
+        cache: used signatures and deferred deep links.
+        user_agents: tells bots and operating systems.
+        clock_ms: the time now.
+        new_id: makes ids of events, touches and clicks.
+        missing: what is not ready yet, by name; empty: ready.
+        gather: adds other processes' metrics to one's own.
+    """
+    application = web.Application(middlewares=[_problems])
+    add_routes(
+        application,
+        Parts(
+            settings=settings,
+            directory=directory,
+            sink=sink,
+            cache=cache,
+            user_agents=user_agents,
+            clock_ms=clock_ms,
+            new_id=new_id,
+            missing=missing,
+            gather=gather,
+        ),
+    )
+    return application
+
+
+def add_routes(application: web.Application, parts: Parts) -> None:
+    """Add every route of the collector to an application, which may have others."""
+    router = application.router
+
+    async def answer_preflight(request: web.Request) -> web.Response:
+        return preflight(request, parts.directory)
+
+    async def live(_: web.Request) -> web.Response:
+        return operations.live()
+
+    async def ready(_: web.Request) -> web.Response:
+        return operations.ready(parts)
+
+    async def metrics(_: web.Request) -> web.Response:
+        return operations.metrics(parts)
+
+    def get(path: str, route: str, handler: Handler) -> None:
+        router.add_get(path, counted(route, handler, parts.metrics))
+
+    for kind in _KINDS:
+        path = f"/v1/{kind}"
+        router.add_post(path, counted(kind, ingest_handler(kind, parts), parts.metrics))
+        router.add_route("OPTIONS", path, counted("preflight", answer_preflight, parts.metrics))
+    click = touch_handler("click", parts)
+    get("/v1/click", "click", click)
+    get("/c/{slug}", "click", click)
+    get("/v1/impression", "impression", touch_handler("impression", parts))
+    get("/health/live", "health", live)
+    get("/health/ready", "health", ready)
+    get("/metrics", "metrics", metrics)
+    for path, handler in registry_routes(schemas.load(), topic_prefix=parts.settings.topic_prefix):
+        get(path, "schemas", handler)
+
+
+@web.middleware
+async def _problems(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Unknown paths and methods as problem documents, too."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        response = no_route(error)
+        show_to_origin(request, response)
+        return response

@@ -1,0 +1,171 @@
+"""Counters of the collector in the Prometheus text format (version 0.0.4).
+
+Our own sixty lines and not prometheus_client: that adds locks, and memory-mapped files for several
+processes, to every increment; here an increment is one addition in a dict, and processes only meet
+when someone asks (`merged`). A new label value starts at zero with its first increment.
+"""
+
+from __future__ import annotations
+
+import bisect
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Counter", "Histogram", "Metrics", "merged", "render"]
+
+Labels = tuple[str, ...]
+_PREFIX = "trackstream_collector_"
+
+
+class Counter(msgspec.Struct):
+    """A number that only grows, for each combination of label values."""
+
+    name: str
+    help: str
+    label_names: Labels = ()
+    values: dict[Labels, float] = {}
+
+    def add(self, labels: Labels = (), amount: float = 1) -> None:
+        """Grow by `amount`."""
+        self.values[labels] = self.values.get(labels, 0) + amount
+
+
+class Histogram(msgspec.Struct):
+    """How often something took how long, in seconds."""
+
+    name: str
+    help: str
+    bounds_s: tuple[float, ...] = (
+        0.001,
+        0.0025,
+        0.005,
+        0.01,
+        0.025,
+        0.05,
+        0.1,
+        0.25,
+        0.5,
+        1,
+        2.5,
+        10,
+    )
+    counts: list[int] = []
+    total_s: float = 0
+
+    def observe(self, seconds: float) -> None:
+        """Count one that took this long."""
+        if not self.counts:
+            self.counts = [0] * (len(self.bounds_s) + 1)
+        self.counts[bisect.bisect_left(self.bounds_s, seconds)] += 1
+        self.total_s += seconds
+
+
+def _counter(name: str, help_text: str, *label_names: str) -> Counter:
+    return Counter(_PREFIX + name, help_text, label_names)
+
+
+class Metrics(msgspec.Struct):
+    """Everything that one process of the collector counts."""
+
+    requests: Counter = msgspec.field(
+        default_factory=lambda: _counter(
+            "requests_total", "Requests by route and status.", "route", "status"
+        )
+    )
+    events: Counter = msgspec.field(
+        default_factory=lambda: _counter("events_accepted_total", "Events accepted.", "route")
+    )
+    refusals: Counter = msgspec.field(
+        default_factory=lambda: _counter(
+            "refusals_total", "Requests and events refused, by reason.", "reason"
+        )
+    )
+    touches: Counter = msgspec.field(
+        default_factory=lambda: _counter(
+            "touches_total",
+            "Clicks and impressions: recorded, or why not (bot, prefetch, lost).",
+            "kind",
+            "result",
+        )
+    )
+    step_seconds: Counter = msgspec.field(
+        default_factory=lambda: _counter("step_seconds_total", "Time spent in each step.", "step")
+    )
+    steps: Counter = msgspec.field(
+        default_factory=lambda: _counter("steps_total", "How often each step ran.", "step")
+    )
+    produce: Histogram = msgspec.field(
+        default_factory=lambda: Histogram(
+            _PREFIX + "produce_seconds", "Time until Kafka acknowledged a request's messages."
+        )
+    )
+
+    def step(self, name: str, seconds: float) -> None:
+        """Count one run of a step."""
+        labels = (name,)
+        self.step_seconds.add(labels, seconds)
+        self.steps.add(labels)
+
+
+def merged(parts: Iterable[Metrics]) -> Metrics:
+    """The sums over several processes."""
+    total = Metrics()
+    for part in parts:
+        for name in Metrics.__struct_fields__:
+            ours, theirs = getattr(total, name), getattr(part, name)
+            if isinstance(ours, Counter):
+                for labels, value in theirs.values.items():
+                    ours.add(labels, value)
+            elif theirs.counts:
+                pairs = zip(ours.counts or [0] * len(theirs.counts), theirs.counts, strict=True)
+                ours.counts = [one + other for one, other in pairs]
+                ours.total_s += theirs.total_s
+    return total
+
+
+def render(metrics: Metrics) -> str:
+    """The metrics as Prometheus reads them."""
+    lines: list[str] = []
+    for name in Metrics.__struct_fields__:
+        metric = getattr(metrics, name)
+        kind = "counter" if isinstance(metric, Counter) else "histogram"
+        lines += [f"# HELP {metric.name} {metric.help}", f"# TYPE {metric.name} {kind}"]
+        lines += _counter_lines(metric) if kind == "counter" else _histogram_lines(metric)
+    return "\n".join([*lines, ""])
+
+
+def _counter_lines(counter: Counter) -> list[str]:
+    if not counter.label_names:
+        return [f"{counter.name} {counter.values.get((), 0):.10g}"]
+    return [
+        f"{counter.name}{{{_labels(counter.label_names, labels)}}} {value:.10g}"
+        for labels, value in sorted(counter.values.items())
+    ]
+
+
+def _histogram_lines(histogram: Histogram) -> list[str]:
+    counts = histogram.counts or [0] * (len(histogram.bounds_s) + 1)
+    lines = []
+    below = 0
+    for bound, count in zip([*map(str, histogram.bounds_s), "+Inf"], counts, strict=True):
+        below += count
+        lines.append(f'{histogram.name}_bucket{{le="{bound}"}} {below}')
+    return [
+        *lines,
+        f"{histogram.name}_sum {histogram.total_s:.10g}",
+        f"{histogram.name}_count {below}",
+    ]
+
+
+def _labels(names: Labels, values: Labels) -> str:
+    return ",".join(
+        f'{name}="{value}"' for name, value in zip(names, map(_escaped, values), strict=True)
+    )
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")

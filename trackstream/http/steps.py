@@ -1,0 +1,113 @@
+"""A request as one list of named steps, each timed under its name."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from dataclasses import dataclass, field
+from importlib.metadata import version as installed_version
+from typing import TYPE_CHECKING, TypeVar
+
+from trackstream.core.reasons import Reason
+from trackstream.http.ids import new_id
+from trackstream.http.metrics import Metrics
+from trackstream.http.problems import Refusal, problem_response
+from trackstream.ports import Undelivered
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from aiohttp import web
+
+    from trackstream.ports import Directory, Sink, TouchCache, UserAgentLookup
+    from trackstream.settings import Settings
+
+__all__ = ["Message", "Parts", "Step", "clock_ms", "counted", "deliver", "run_steps"]
+
+_log = logging.getLogger(__name__)
+
+Message = tuple[str, bytes, bytes]
+"""Topic without its prefix, key, value."""
+
+T = TypeVar("T")
+
+
+def clock_ms() -> int:
+    """The time now in epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def _nothing_missing() -> list[str]:
+    return []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What handlers depend on; see `collector.create_collector`."""
+
+    settings: Settings
+    directory: Directory
+    sink: Sink
+    cache: TouchCache
+    user_agents: UserAgentLookup
+    clock_ms: Callable[[], int] = clock_ms
+    new_id: Callable[[], str] = new_id
+    missing: Callable[[], list[str]] = _nothing_missing
+    metrics: Metrics = field(default_factory=Metrics)
+    gather: Callable[[Metrics], Metrics] = lambda own: own
+    version: str = field(default_factory=lambda: installed_version("trackstream"))
+
+
+Step = tuple[str, "Callable[[T, Parts], Awaitable[Refusal | None]]"]
+
+
+async def run_steps(steps: Sequence[Step[T]], subject: T, parts: Parts) -> Refusal | None:
+    """Run the steps on `subject`, which they fill in, until one hands back a refusal."""
+    for name, step in steps:
+        started_s = time.perf_counter()
+        try:
+            refusal = await step(subject, parts)
+        finally:
+            parts.metrics.step(name, time.perf_counter() - started_s)
+        if refusal is not None:
+            return refusal
+    return None
+
+
+async def deliver(
+    messages: list[Message], parts: Parts, *, timeout_s: float | None = None
+) -> Refusal | None:
+    """Write the messages; None when all of them are acknowledged by all replicas."""
+    if not messages:
+        return None
+    started_s = time.perf_counter()
+    limit = contextlib.nullcontext() if timeout_s is None else asyncio.timeout(timeout_s)
+    try:
+        async with limit:
+            await parts.sink.send(messages)
+    except (Undelivered, TimeoutError):
+        return Refusal(
+            Reason.UNAVAILABLE, "the log did not acknowledge in time: send the same again"
+        )
+    parts.metrics.produce.observe(time.perf_counter() - started_s)
+    return None
+
+
+def counted(
+    route: str, handler: Callable[[web.Request], Awaitable[web.Response]], metrics: Metrics
+) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """The handler, counted by status; what it raises is logged and answered as `internal`."""
+
+    async def handle(request: web.Request) -> web.Response:
+        try:
+            response = await handler(request)
+        except Exception:  # noqa: BLE001 - whatever it is, the caller gets an answer
+            _log.exception("a request to %s failed", route)
+            metrics.refusals.add((Reason.INTERNAL,))
+            response = problem_response(Refusal(Reason.INTERNAL, "an error of the collector's"))
+        metrics.requests.add((route, str(response.status)))
+        return response
+
+    return handle
