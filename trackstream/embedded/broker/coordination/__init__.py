@@ -1,0 +1,1 @@
+"""Who works together: consumer groups, their offsets, transactions."""

@@ -1,0 +1,444 @@
+"""One consumer group: the classic protocol of joining, syncing, heartbeats and leaving.
+
+A rebalance has two halves. In the first (PREPARING) every member joins again; when all have, or the
+longest rebalance timeout is over, a new generation begins. In the second (COMPLETING) the leader
+sends everybody's assignment; then the group is STABLE until somebody comes, goes or changes.
+Static members (KIP-345) keep their place while they are away for less than their session timeout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections import Counter
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from trackstream.embedded.broker.coordination.members import (
+    JoinRequest,
+    JoinResult,
+    Member,
+    SyncResult,
+)
+from trackstream.embedded.broker.protocol.errors import ErrorCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+log = logging.getLogger(__name__)
+
+
+class GroupState(Enum):
+    """Where a group stands, by the names that DescribeGroups answers."""
+
+    EMPTY = "Empty"
+    PREPARING = "PreparingRebalance"
+    COMPLETING = "CompletingRebalance"
+    STABLE = "Stable"
+    DEAD = "Dead"
+
+
+class Group:
+    """A group; `on_stable` is called when its membership should be made durable.
+
+    A group without members waits `initial_delay_ms` for more than the first, so that a start of
+    several workers costs one rebalance.
+    """
+
+    def __init__(
+        self, group_id: str, initial_delay_ms: int, on_stable: Callable[[Group], None]
+    ) -> None:
+        self.id = group_id
+        self.state = GroupState.EMPTY
+        self.generation = 0
+        self.protocol_type = ""
+        self.protocol: str | None = None
+        self.leader = ""
+        self.members: dict[str, Member] = {}
+        self.static: dict[str, str] = {}
+        """Instance id → member id."""
+        self._pending: dict[str, float] = {}
+        """Ids that were handed out, until when their clients may come back with them."""
+        self._initial_delay_s = initial_delay_ms / 1000
+        self._on_stable = on_stable
+        self._timer: asyncio.TimerHandle | None = None
+        self._held_until_s = 0.0
+        self._grew = False
+
+    # Requests
+
+    def join(self, request: JoinRequest) -> JoinResult | asyncio.Future[JoinResult]:  # noqa: PLR0911 - one refusal a line
+        """Let a client join; the answer may have to wait for the others."""
+        if not self._compatible(request):
+            return JoinResult(ErrorCode.INCONSISTENT_GROUP_PROTOCOL, request.member_id)
+        if request.instance_id is not None and not request.member_id:
+            return self._join_static(request, request.instance_id)
+        if not request.member_id:
+            member_id = _new_member_id(request.client_id)
+            if request.needs_member_id:
+                self._pending[member_id] = _now() + request.session_timeout_ms / 1000
+                return JoinResult(ErrorCode.MEMBER_ID_REQUIRED, member_id)
+            return self._add(Member(member_id, request))
+        if self._pending.pop(request.member_id, None) is not None:
+            return self._add(Member(request.member_id, request))
+        error = self.check_member(request.member_id, request.instance_id)
+        if error:
+            return JoinResult(error, request.member_id)
+        return self._join_again(self.members[request.member_id], request)
+
+    def sync(
+        self,
+        member_id: str,
+        instance_id: str | None,
+        generation: int,
+        protocol: tuple[str | None, str | None],
+        assignments: Mapping[str, bytes],
+    ) -> SyncResult | asyncio.Future[SyncResult]:
+        """Take the leader's assignments, and answer the member's own when they are there."""
+        error = self.check_member(member_id, instance_id) or self._check_generation(generation)
+        if error:
+            return SyncResult(error)
+        if protocol[0] not in {None, self.protocol_type} or protocol[1] not in {
+            None,
+            self.protocol,
+        }:
+            return SyncResult(ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
+        member = self.members[member_id]
+        member.heard_of(_now())
+        if self.state is GroupState.PREPARING:
+            return SyncResult(ErrorCode.REBALANCE_IN_PROGRESS)
+        if self.state is GroupState.STABLE:
+            return self._assignment(member)
+        member.synced = True
+        if member_id == self.leader:
+            self._become_stable(assignments)
+            return self._assignment(member)
+        member.answer_sync(SyncResult(ErrorCode.UNKNOWN_MEMBER_ID))
+        member.syncing = asyncio.get_running_loop().create_future()
+        return member.syncing
+
+    def heartbeat(self, member_id: str, instance_id: str | None, generation: int) -> ErrorCode:
+        """Keep a member alive, and tell it whether it has to join again."""
+        error = self.check_member(member_id, instance_id) or self._check_generation(generation)
+        if error:
+            return error
+        self.members[member_id].heard_of(_now())
+        if self.state is GroupState.PREPARING:
+            return ErrorCode.REBALANCE_IN_PROGRESS
+        return ErrorCode.NONE
+
+    def leave(self, member_id: str, instance_id: str | None) -> ErrorCode:
+        """Let a member go at once; a static one may be named by its instance id alone."""
+        if instance_id is not None and not member_id:
+            member_id = self.static.get(instance_id, "")
+        elif self._pending.pop(member_id, None) is not None:
+            self._complete_if_all_joined()
+            return ErrorCode.NONE
+        error = self.check_member(member_id, instance_id)
+        if not error:
+            self._remove(self.members[member_id], "it left")
+        return error
+
+    def check_member(self, member_id: str, instance_id: str | None) -> ErrorCode:
+        """Return whether this is a member, and not one that another has replaced."""
+        if instance_id is not None:
+            current = self.static.get(instance_id)
+            if current is None:
+                return ErrorCode.UNKNOWN_MEMBER_ID
+            if current != member_id:
+                return ErrorCode.FENCED_INSTANCE_ID
+        return ErrorCode.NONE if member_id in self.members else ErrorCode.UNKNOWN_MEMBER_ID
+
+    def check_commit(self, member_id: str, instance_id: str | None, generation: int) -> ErrorCode:
+        """Return whether this member may commit offsets in this generation."""
+        if generation < 0 and not member_id and instance_id is None:
+            # A consumer that assigns its partitions itself, or an administrator.
+            return ErrorCode.UNKNOWN_MEMBER_ID if self.members else ErrorCode.NONE
+        error = self.check_member(member_id, instance_id) or self._check_generation(generation)
+        if error:
+            return error
+        self.members[member_id].heard_of(_now())
+        if self.state is GroupState.COMPLETING:
+            return ErrorCode.REBALANCE_IN_PROGRESS
+        return ErrorCode.NONE
+
+    def expire(self, now_s: float) -> None:
+        """Remove who has not been heard of for too long."""
+        for member_id in [key for key, deadline in self._pending.items() if deadline < now_s]:
+            del self._pending[member_id]
+            self._complete_if_all_joined()
+        for member in list(self.members.values()):
+            if member.id in self.members and not member.is_waiting and member.deadline_s < now_s:
+                self._remove(member, "its session timed out")
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody is in the group, or about to be."""
+        return not self.members and not self._pending
+
+    def describe(self, member: Member) -> bytes:
+        """Return a member's metadata for the chosen protocol."""
+        return member.metadata(self.protocol) if self.state is GroupState.STABLE else b""
+
+    # Joining
+
+    def _compatible(self, request: JoinRequest) -> bool:
+        if not request.protocol_type or not request.protocols:
+            return False
+        others = [
+            member
+            for member in self.members.values()
+            if member.id != request.member_id
+            and (request.instance_id is None or member.instance_id != request.instance_id)
+        ]
+        if not others:
+            return True
+        wanted = {name for name, _ in request.protocols}
+        return request.protocol_type == self.protocol_type and bool(wanted & _common(others))
+
+    def _add(self, member: Member) -> asyncio.Future[JoinResult]:
+        self.protocol_type = member.protocol_type
+        self.members[member.id] = member
+        if member.instance_id is not None:
+            self.static[member.instance_id] = member.id
+        self._grew = True
+        return self._rejoin(member, "a member joined")
+
+    def _join_static(
+        self, request: JoinRequest, instance_id: str
+    ) -> JoinResult | asyncio.Future[JoinResult]:
+        """A static member starts: it takes the place of its last incarnation, if there is one."""
+        member_id = _new_member_id(instance_id)
+        old = self.members.get(self.static.get(instance_id, ""))
+        if old is None:
+            return self._add(Member(member_id, request))
+        log.info("group %s: %s takes the place of %s", self.id, member_id, old.id)
+        old.answer_join(JoinResult(ErrorCode.FENCED_INSTANCE_ID, old.id))
+        old.answer_sync(SyncResult(ErrorCode.FENCED_INSTANCE_ID))
+        member = Member(member_id, request)
+        member.assignment = old.assignment
+        member.synced = old.synced
+        self.members = {
+            member_id if value is old else key: member if value is old else value
+            for key, value in self.members.items()
+        }
+        self.static[instance_id] = member_id
+        leader_before = self.leader
+        if self.leader == old.id:
+            self.leader = member_id
+        member.heard_of(_now())
+        same = old.metadata(self.protocol) == member.metadata(self.protocol)
+        if self.state is GroupState.STABLE and same and self._elect() == self.protocol:
+            self._on_stable(self)
+            # The leader of before is named, so that a returning leader does not assign anew:
+            # nobody would hear of it (as Kafka's coordinator does, KIP-345).
+            return self._joined(member)._replace(leader=leader_before, members=())
+        return self._rejoin(member, "a static member came back changed")
+
+    def _join_again(
+        self, member: Member, request: JoinRequest
+    ) -> JoinResult | asyncio.Future[JoinResult]:
+        changed = member.protocols != request.protocols
+        member.update(request)
+        member.heard_of(_now())
+        if self.state is GroupState.COMPLETING and not changed:
+            return self._joined(member)
+        if self.state is GroupState.STABLE and not changed and member.id != self.leader:
+            return self._joined(member)
+        return self._rejoin(member, "a member joined again")
+
+    def _rejoin(self, member: Member, reason: str) -> asyncio.Future[JoinResult]:
+        member.answer_join(JoinResult(ErrorCode.UNKNOWN_MEMBER_ID, member.id))
+        waiting = member.joining = asyncio.get_running_loop().create_future()
+        self._rebalance(reason)
+        return waiting
+
+    def _rebalance(self, reason: str) -> None:
+        if self.state is GroupState.PREPARING:
+            self._complete_if_all_joined()
+            return
+        log.info("group %s: rebalance of generation %d: %s", self.id, self.generation, reason)
+        for member in self.members.values():
+            member.answer_sync(SyncResult(ErrorCode.REBALANCE_IN_PROGRESS))
+        first = self.state is GroupState.EMPTY
+        self.state = GroupState.PREPARING
+        if first and self._initial_delay_s > 0:
+            self._held_until_s = _now() + self._longest_rebalance_s()
+            self._grew = False
+            self._start_timer(self._initial_delay_s, self._end_initial_delay)
+            return
+        self._start_timer(self._longest_rebalance_s(), self._complete_join)
+        self._complete_if_all_joined()
+
+    def _end_initial_delay(self) -> None:
+        """Begin, unless somebody came meanwhile: then more may come."""
+        left_s = self._held_until_s - _now()
+        if self._grew and left_s > 0:
+            self._grew = False
+            self._start_timer(min(self._initial_delay_s, left_s), self._end_initial_delay)
+            return
+        self._held_until_s = 0.0
+        self._start_timer(self._longest_rebalance_s(), self._complete_join)
+        self._complete_if_all_joined()
+
+    def _complete_if_all_joined(self) -> None:
+        if self.state is not GroupState.PREPARING or self._held_until_s or self._pending:
+            return
+        if all(member.joining is not None for member in self.members.values()):
+            self._complete_join()
+
+    def _complete_join(self) -> None:
+        """Begin a new generation with those who have joined."""
+        self._stop_timer()
+        for member in list(self.members.values()):
+            if member.joining is None and member.instance_id is None:
+                log.info("group %s: %s did not join in time", self.id, member.id)
+                del self.members[member.id]
+        joined = [member for member in self.members.values() if member.joining is not None]
+        if self.members and not joined:
+            # Only static members, all away: their sessions decide.
+            self._start_timer(self._longest_rebalance_s(), self._complete_join)
+            return
+        self.generation += 1
+        if not joined:
+            self.state, self.leader, self.protocol = GroupState.EMPTY, "", None
+            self._on_stable(self)
+            return
+        if self.leader not in {member.id for member in joined}:
+            self.leader = joined[0].id
+        self.protocol = self._elect()
+        self.state = GroupState.COMPLETING
+        log.info(
+            "group %s: generation %d with %d members", self.id, self.generation, len(self.members)
+        )
+        for member in self.members.values():
+            member.synced = member.joining is None
+        for member in joined:
+            member.heard_of(_now())
+            member.answer_join(self._joined(member))
+        self._start_timer(self._longest_rebalance_s(), self._drop_unsynced)
+
+    def _joined(self, member: Member) -> JoinResult:
+        members = tuple(
+            (other.id, other.instance_id, other.metadata(self.protocol))
+            for other in self.members.values()
+            if member.id == self.leader
+        )
+        return JoinResult(
+            ErrorCode.NONE,
+            member.id,
+            self.generation,
+            self.protocol_type,
+            self.protocol,
+            self.leader,
+            members,
+        )
+
+    def _elect(self) -> str | None:
+        """Choose the protocol that all know and most prefer."""
+        common = _common(list(self.members.values()))
+        votes = Counter(
+            next(name for name, _ in member.protocols if name in common)
+            for member in self.members.values()
+            if common
+        )
+        return votes.most_common(1)[0][0] if votes else None
+
+    # Syncing and going
+
+    def _become_stable(self, assignments: Mapping[str, bytes]) -> None:
+        self._stop_timer()
+        self.state = GroupState.STABLE
+        for member in self.members.values():
+            member.assignment = assignments.get(member.id, b"")
+        self._on_stable(self)
+        for member in self.members.values():
+            if member.syncing is not None:
+                member.heard_of(_now())
+                member.answer_sync(self._assignment(member))
+
+    def _assignment(self, member: Member) -> SyncResult:
+        return SyncResult(ErrorCode.NONE, member.assignment, self.protocol_type, self.protocol)
+
+    def _drop_unsynced(self) -> None:
+        if self.state is GroupState.COMPLETING:
+            for member in list(self.members.values()):
+                if not member.synced:
+                    self._remove(member, "it did not sync in time")
+
+    def _remove(self, member: Member, reason: str) -> None:
+        log.info("group %s: %s is out: %s", self.id, member.id, reason)
+        self.members.pop(member.id, None)
+        if member.instance_id is not None and self.static.get(member.instance_id) == member.id:
+            del self.static[member.instance_id]
+        member.answer_join(JoinResult(ErrorCode.UNKNOWN_MEMBER_ID, member.id))
+        member.answer_sync(SyncResult(ErrorCode.UNKNOWN_MEMBER_ID))
+        if self.leader == member.id:
+            self.leader = ""
+        self._rebalance(reason)
+
+    def _check_generation(self, generation: int) -> ErrorCode:
+        return ErrorCode.NONE if generation == self.generation else ErrorCode.ILLEGAL_GENERATION
+
+    def _longest_rebalance_s(self) -> float:
+        longest = max((item.rebalance_timeout_ms for item in self.members.values()), default=0)
+        return longest / 1000
+
+    def _start_timer(self, delay_s: float, then: Callable[[], None]) -> None:
+        self._stop_timer()
+        self._timer = asyncio.get_running_loop().call_later(delay_s, then)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def close(self) -> None:
+        """Let go of everybody; the group may not be used any more."""
+        self._stop_timer()
+        self.state = GroupState.DEAD
+        for member in self.members.values():
+            member.answer_join(JoinResult(ErrorCode.COORDINATOR_NOT_AVAILABLE, member.id))
+            member.answer_sync(SyncResult(ErrorCode.COORDINATOR_NOT_AVAILABLE))
+
+    # Durability
+
+    def dump(self) -> dict[str, Any]:
+        """Return the group as JSON values."""
+        return {
+            "generation": self.generation,
+            "protocol_type": self.protocol_type,
+            "protocol": self.protocol,
+            "leader": self.leader,
+            "members": [member.dump() for member in self.members.values()],
+        }
+
+    def restore(self, dumped: dict[str, Any]) -> None:
+        """Take the group from `dump`: its members have their session timeout to be heard of."""
+        self.generation = dumped["generation"]
+        self.protocol_type = dumped["protocol_type"]
+        self.protocol = dumped["protocol"]
+        self.leader = dumped["leader"]
+        for item in dumped["members"]:
+            member = Member.restore(item)
+            member.synced = True
+            member.heard_of(_now())
+            self.members[member.id] = member
+            if member.instance_id is not None:
+                self.static[member.instance_id] = member.id
+        self.state = GroupState.STABLE if self.members else GroupState.EMPTY
+
+
+def _common(members: list[Member]) -> set[str]:
+    """Return the protocols that all members know."""
+    known = [{name for name, _ in member.protocols} for member in members]
+    return set.intersection(*known) if known else set()
+
+
+def _new_member_id(prefix: str) -> str:
+    return f"{prefix or 'consumer'}-{uuid.uuid4()}"
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

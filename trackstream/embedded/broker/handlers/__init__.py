@@ -1,0 +1,1 @@
+"""One function per API: from a decoded request to the body of its response."""

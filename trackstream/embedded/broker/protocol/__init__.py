@@ -1,0 +1,1 @@
+"""Kafka's wire protocol: primitive types, message layouts per version, error codes."""

@@ -1,0 +1,1 @@
+"""Bytes on disk: record batches, segments, partition logs, journals."""
