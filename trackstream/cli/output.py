@@ -1,0 +1,67 @@
+"""Tables for people and, with `--json`, for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = ["json_option", "moment", "show"]
+
+_Command = TypeVar("_Command", bound="Callable[..., Any]")
+
+_WIDE = 240
+"""Columns where there is no terminal to ask."""
+
+
+def json_option(command: _Command) -> _Command:
+    """Add `--json`, handed to the command as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects.")(
+        command
+    )
+
+
+def show(
+    rows: Sequence[Mapping[str, Any]], *, as_json: bool, columns: Sequence[str], empty: str
+) -> None:
+    """Print the rows.
+
+    Args:
+        rows: What there is; every row has the columns, and in JSON whatever else it holds.
+        as_json: A JSON list of objects instead of a table.
+        columns: The keys that the table shows, in order; each is its own heading.
+        empty: What to say on standard error when there are no rows.
+    """
+    if as_json:
+        click.echo(json.dumps([dict(row) for row in rows], default=str, ensure_ascii=False))
+        return
+    if not rows:
+        click.echo(empty, err=True)
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(_cell(row[column]), overflow="fold") for column in columns))
+    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def moment(at_ms: int) -> str:
+    """An instant, epoch milliseconds, as people read it: UTC, to the second."""
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,90 @@
+"""`trackstream worker`, `collect` and `warehouse`: the three programs of the service."""
+
+from __future__ import annotations
+
+import click
+
+from trackstream.cli.base import example
+
+__all__ = ["collect", "warehouse", "worker"]
+
+
+@click.command(
+    epilog=example(
+        "TRACKSTREAM_KAFKA_URL=kafka://host:9092 trackstream worker",
+        "TRACKSTREAM_KAFKA_URL=kafka://host:9092 TRACKSTREAM_DATA_DIR=second \\",
+        "    TRACKSTREAM_WORKER_PORT=6067 trackstream worker",
+    )
+)
+def worker() -> None:
+    """Run one stream worker, until Ctrl-C: enrichment, sessions, matching, attribution.
+
+    The same as `faust -A trackstream worker`. More of them share the work, up to the number of
+    partitions; each needs a data directory and a port of its own. Its web views are on
+    TRACKSTREAM_WORKER_PORT.
+    """
+    from trackstream.application import run_worker
+    from trackstream.cli.running import needed, settings_beside
+
+    settings = settings_beside()
+    needed(settings, "kafka_url")
+    run_worker(settings)
+
+
+@click.command(
+    epilog=example(
+        "trackstream collect --workers 2",
+        "TRACKSTREAM_COLLECTOR_HOST=0.0.0.0 TRACKSTREAM_COLLECTOR_PORT=80 trackstream collect",
+    )
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes that share the port.",
+)
+def collect(workers: int) -> None:
+    """Run the collector, until Ctrl-C: takes events and clicks over HTTP and writes them to Kafka.
+
+    Needs Kafka, PostgreSQL (for apps, keys and links) and Redis (a cache: without it the collector
+    works, too).
+    """
+    from trackstream.cli.running import needed, settings_beside
+    from trackstream.http.server import serve
+
+    settings = settings_beside()
+    needed(settings, "kafka_url", "postgres_url")
+    _log_to_stderr(settings.log_level)
+    serve(settings, workers=workers)
+
+
+@click.command(
+    epilog=example(
+        "TRACKSTREAM_KAFKA_URL=kafka://host:9092 TRACKSTREAM_POSTGRES_URL=postgresql://… \\",
+        "    trackstream warehouse",
+    )
+)
+def warehouse() -> None:
+    """Run one warehouse writer, until Ctrl-C: writes the output topics to PostgreSQL's tables.
+
+    Rows and the offsets up to which they were read are written in one transaction, so that each
+    counts once whatever happens. More of them share the partitions.
+    """
+    import asyncio
+
+    from trackstream.cli.running import needed, settings_beside
+    from trackstream.storage.warehouse import run
+
+    settings = settings_beside()
+    needed(settings, "kafka_url", "postgres_url")
+    _log_to_stderr(settings.log_level)
+    asyncio.run(run(settings))
+
+
+def _log_to_stderr(level: str) -> None:
+    import logging
+
+    logging.basicConfig(
+        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )

@@ -1,0 +1,117 @@
+"""One part of the service: something that is started, watched and stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trackstream.cli.base import Problem
+from trackstream.embedded.process import Child, free_port
+from trackstream.settings import PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from trackstream.embedded.errors import ChildFailedError
+    from trackstream.embedded.server import Server
+    from trackstream.settings import Settings
+
+__all__ = ["Part", "answers", "listening_port", "our_child", "server_part"]
+
+_READY_TIMEOUT_S = 90.0
+_STOP_S = 8.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One running thing. `start` and `stop` block; `ended` returns how it ended."""
+
+    name: str
+    log_path: Path
+    start: Callable[[], object]
+    stop: Callable[[], object]
+    kill: Callable[[], object]
+    ended: Callable[[], Awaitable[ChildFailedError]]
+
+
+def server_part(server: Server, log_path: Path) -> Part:
+    """An embedded server as a part."""
+    return Part(
+        name=server.name,
+        log_path=log_path,
+        start=server.start,
+        stop=server.stop,
+        kill=server.kill,
+        ended=server.wait,
+    )
+
+
+def our_child(
+    name: str, command: str, *, settings: Settings, ready: Callable[[Child], bool]
+) -> Part:
+    """A command of ours, as a child process that loads the same settings."""
+    folder = settings.data_dir / "logs"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    log_path = folder / f"{command}.log"
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
+    child = Child(
+        name,
+        # -P: a folder `agents` or `tables` where the user happens to be is not ours.
+        [sys.executable, "-P", "-m", "trackstream", command],
+        log_path=log_path,
+        ready=lambda: ready(child),
+        env={**kept, "PYTHONUNBUFFERED": "1", **settings.environ()},
+        ready_timeout_s=_READY_TIMEOUT_S,
+        stop_steps=((signal.SIGTERM, _STOP_S),),
+    )
+
+    async def ended() -> ChildFailedError:
+        await child.wait()
+        return child.failure("ended")
+
+    return Part(
+        name=name,
+        log_path=log_path,
+        start=child.start,
+        stop=child.stop,
+        kill=child.kill,
+        ended=ended,
+    )
+
+
+def answers(url: str) -> bool:
+    """Whether a GET of the URL is answered with success now."""
+    try:
+        with urllib.request.urlopen(url, timeout=1.0) as response:  # noqa: S310 # our own child
+            return bool(response.status < 300)
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
+
+
+def listening_port(host: str, port: int, setting: str) -> int:
+    """The port to listen on: as set, or a free one for 0.
+
+    Raises:
+        Problem: it is taken; the message names the setting.
+    """
+    if port == 0:
+        return free_port()
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise Problem(
+                f"cannot listen on {host}:{port}: {error.strerror}",
+                f"set {PREFIX}{setting.upper()} to another port (0: any free one), "
+                "or stop what listens there",
+            ) from error
+    return port

@@ -1,0 +1,236 @@
+"""What runs, in which order it starts, and in which it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from trackstream.cli.base import Problem
+from trackstream.cli.running import Running
+from trackstream.cli.up.credentials import Credentials, ensure_credentials
+from trackstream.cli.up.parts import Part, answers, listening_port, our_child, server_part
+from trackstream.embedded.errors import PortTakenError
+from trackstream.embedded.kafka import EmbeddedKafka
+from trackstream.embedded.postgres import EmbeddedPostgres
+from trackstream.embedded.valkey import EmbeddedValkey
+from trackstream.settings import PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from trackstream.cli.up.report import Progress
+    from trackstream.embedded.errors import ChildFailedError
+    from trackstream.embedded.server import Server
+    from trackstream.settings import Settings
+
+__all__ = ["Service"]
+
+_T = TypeVar("_T")
+
+
+class Service:
+    """Everything that `trackstream up` runs; `start` once, then `stop`, whatever happened.
+
+    Args:
+        settings: As loaded; `data_dir` is absolute and locked by this process.
+        progress: Told of each part that is ready.
+
+    Attributes:
+        settings: After `start`, with the URLs of what was started.
+    """
+
+    def __init__(self, settings: Settings, progress: Progress) -> None:
+        self.settings = settings
+        self._progress = progress
+        self._servers: list[Part] = []
+        self._children: list[Part] = []
+        self._threads: set[asyncio.Future[Any]] = set()
+
+    async def start(self) -> tuple[Running, str]:
+        """Start what is not configured and what is ours, as much of it at once as can be.
+
+        Returns:
+            Where everything is, and the slug of a link to click.
+
+        Raises:
+            Problem: a port is taken; the message names the setting.
+            EmbeddedError: a part did not start; the message says why.
+            StorageError: topics or tables could not be made.
+        """
+        settings = self._with_ports()
+        kafka, postgres, redis = self._configure(settings)
+        async with _together() as together:
+            kafka_url = together.create_task(self._kafka(settings, kafka))
+            redis_url = together.create_task(self._redis(settings, redis))
+            database = together.create_task(self._database(settings, postgres))
+        postgres_url, credentials = database.result()
+        self.settings = settings = replace(
+            settings,
+            kafka_url=kafka_url.result(),
+            redis_url=redis_url.result(),
+            postgres_url=postgres_url,
+        )
+        await self._start_ours(settings)
+        return (
+            Running(
+                collector_url=_reached(settings.collector_host, settings.collector_port),
+                worker_url=_reached(settings.worker_host, settings.worker_port),
+                kafka=str(settings.kafka_url),
+                postgres=str(settings.postgres_url),
+                redis=str(settings.redis_url),
+                app_id=credentials.app_id,
+                key_id=credentials.key_id,
+                secret=credentials.secret,
+                write_key=credentials.write_key,
+            ),
+            credentials.slug,
+        )
+
+    async def first_end(self) -> tuple[Part, ChildFailedError]:
+        """Wait until a part ends by itself; return it, with the error that says how."""
+        parts = [*self._children, *self._servers]
+        waits = {asyncio.ensure_future(part.ended()): part for part in parts}
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        first = min(done, key=list(waits).index)
+        return waits[first], first.result()
+
+    async def stop(self) -> None:
+        """Stop all that was started: first who takes events in, last who keeps them."""
+        while self._threads:
+            # A start that was given up: what it starts ends as soon as it is there.
+            for part in [*self._children, *self._servers]:
+                await asyncio.to_thread(part.kill if part in self._children else part.stop)
+            await asyncio.wait(self._threads, timeout=0.1)
+        for part in self._children:
+            await asyncio.to_thread(part.stop)
+        await asyncio.gather(*(asyncio.to_thread(part.stop) for part in self._servers))
+
+    def kill(self) -> None:
+        """End everything at once: what servers have confirmed they keep even so."""
+        for part in [*self._children, *self._servers]:
+            part.kill()
+
+    def _with_ports(self) -> Settings:
+        found = self.settings
+        return replace(
+            found,
+            collector_port=listening_port(
+                found.collector_host, found.collector_port, "collector_port"
+            ),
+            worker_port=listening_port(found.worker_host, found.worker_port, "worker_port"),
+        )
+
+    def _configure(self, settings: Settings) -> tuple[Server | None, Server | None, Server | None]:
+        folder = settings.data_dir
+        kafka = (
+            None
+            if settings.kafka_url
+            else EmbeddedKafka(
+                folder,
+                port=settings.kafka_port or None,
+                default_partitions=settings.topic_partitions,
+            )
+        )
+        postgres = (
+            None
+            if settings.postgres_url
+            else EmbeddedPostgres(folder, port=settings.postgres_port or None)
+        )
+        redis = (
+            None if settings.redis_url else EmbeddedValkey(folder, port=settings.redis_port or None)
+        )
+        for server in (kafka, postgres, redis):
+            if server is not None:
+                self._servers.append(
+                    server_part(server, folder / server.folder_name / "server.log")
+                )
+        return kafka, postgres, redis
+
+    async def _kafka(self, settings: Settings, server: Server | None) -> str:
+        from trackstream.storage.topics import ensure_topics
+
+        url = await self._url(server, settings.kafka_url, "kafka_port")
+        with self._progress.step("topics"):
+            await ensure_topics(replace(settings, kafka_url=url))
+        return url
+
+    async def _redis(self, settings: Settings, server: Server | None) -> str:
+        return await self._url(server, settings.redis_url, "redis_port")
+
+    async def _database(self, settings: Settings, server: Server | None) -> tuple[str, Credentials]:
+        url = await self._url(server, settings.postgres_url, "postgres_port")
+        with self._progress.step("tables, app and keys"):
+            credentials = await self._in_thread(
+                lambda: ensure_credentials(replace(settings, postgres_url=url))
+            )
+        return url, credentials
+
+    async def _url(self, server: Server | None, configured: str | None, port_setting: str) -> str:
+        if server is None:
+            return str(configured)
+        try:
+            with self._progress.step(server.name):
+                return await self._in_thread(server.start)
+        except PortTakenError as error:
+            raise Problem(f"{error} ({PREFIX}{port_setting.upper()})") from error
+
+    async def _start_ours(self, settings: Settings) -> None:
+        collector = _reached(settings.collector_host, settings.collector_port)
+        worker = _reached(settings.worker_host, settings.worker_port)
+        self._children = [
+            our_child(
+                "the collector",
+                "collect",
+                settings=settings,
+                ready=lambda _: answers(f"{collector}/health/ready"),
+            ),
+            our_child(
+                "the worker",
+                "worker",
+                settings=settings,
+                ready=lambda _: answers(f"{worker}/health/ready"),
+            ),
+            our_child("the warehouse writer", "warehouse", settings=settings, ready=lambda _: True),
+        ]
+        async with _together() as together:
+            for part in self._children:
+                together.create_task(self._child(part))
+
+    async def _child(self, part: Part) -> None:
+        with self._progress.step(part.name):
+            await self._in_thread(part.start)
+
+    async def _in_thread(self, call: Callable[[], _T]) -> _T:
+        thread = asyncio.ensure_future(asyncio.to_thread(call))
+        self._threads.add(thread)
+        thread.add_done_callback(self._threads.discard)
+        return await asyncio.shield(thread)
+
+
+@contextlib.asynccontextmanager
+async def _together() -> AsyncIterator[asyncio.TaskGroup]:
+    """A task group whose first error is raised as itself: each of ours says all there is to say."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as errors:
+        raise _first(errors) from errors
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _reached(host: str, port: int) -> str:
+    """The URL under which this machine reaches what listens there."""
+    if host in {"0.0.0.0", "::", ""}:
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
