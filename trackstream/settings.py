@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,10 +49,11 @@ def _path(value: str) -> Path:
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
     def parse(value: str) -> int:
-        number = int(value)
-        if not low <= number <= high:
-            raise ValueError(f"takes a whole number from {low} to {high}")
-        return number
+        with suppress(ValueError):
+            number = int(value)
+            if low <= number <= high:
+                return number
+        raise ValueError(f"takes a whole number from {low} to {high}")
 
     parse.__name__ = f"a whole number from {low} to {high}"
     return parse

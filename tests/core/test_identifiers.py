@@ -1,0 +1,107 @@
+"""Identifiers, subject, person, fingerprints, money, and the closed list of reasons."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trackstream.core.identifiers import (
+    advertising_id,
+    event_identifiers,
+    fingerprint,
+    is_probabilistic,
+    person_of,
+    subject_of,
+)
+from trackstream.core.money import micros, revenue
+from trackstream.core.reasons import HTTP_STATUS, Reason
+from trackstream.core.records import RawEvent, Referral
+
+
+def test_every_reason_has_a_status_of_refusal() -> None:
+    assert set(HTTP_STATUS) == set(Reason)
+    assert all(400 <= status < 600 for status in HTTP_STATUS.values())
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("38400000-8CF0-11BD-B23E-10B96E40000D", "38400000-8cf0-11bd-b23e-10b96e40000d"),
+        ("00000000-0000-0000-0000-000000000000", None),
+        ("  ", None),
+        ("", None),
+        (None, None),
+        ("NULL", None),
+        ("9774d56d682e549c", None),
+    ],
+)
+def test_ids_that_identify_nobody_are_no_ids(value: str | None, kept: str | None) -> None:
+    assert advertising_id(value) == kept
+
+
+def test_a_subject_is_the_device_then_the_cookie_then_the_user() -> None:
+    assert subject_of("a", device_id="d", cookie_id="c", user_id="u") == "a|device:d"
+    assert subject_of("a", device_id=None, cookie_id="c", user_id="u") == "a|cookie:c"
+    assert subject_of("a", device_id=None, cookie_id=None, user_id="u") == "a|user:u"
+    assert subject_of("a", device_id="", cookie_id=None, user_id=None) is None
+
+
+def test_a_person_is_the_user_then_the_device_then_the_cookie_then_the_subject() -> None:
+    assert person_of(user_id="u", device_id="d", cookie_id="c", subject="s") == "user:u"
+    assert person_of(user_id=None, device_id="d", cookie_id="c", subject="s") == "device:d"
+    assert person_of(user_id=None, device_id=None, cookie_id="c", subject="s") == "cookie:c"
+    assert person_of(user_id=None, device_id=None, cookie_id=None, subject="a|user:u") == "user:u"
+
+
+def test_an_event_names_its_identifiers_preferred_first_and_each_once() -> None:
+    event = RawEvent(
+        event_id="e",
+        event="install",
+        timestamp_ms=0,
+        user_id="u",
+        device_id="d",
+        cookie_id="c",
+        idfa="00000000-0000-0000-0000-000000000000",
+        gaid="G",
+        referral=Referral(click_id="k"),
+    )
+    assert event_identifiers(event) == ["click:k", "user:u", "device:d", "gaid:g", "cookie:c"]
+
+
+def test_a_fingerprint_is_the_networks_and_the_operating_systems() -> None:
+    here = fingerprint("192.0.2.7", "Android")
+    assert here
+    assert is_probabilistic(here)
+    assert (
+        here == fingerprint("192.0.2.200", "android") == fingerprint("::ffff:192.0.2.1", "ANDROID")
+    )
+    assert here != fingerprint("192.0.3.7", "Android")
+    assert here != fingerprint("192.0.2.7", "iOS")
+    assert fingerprint("2001:db8::1", "iOS") == fingerprint("2001:db8::ffff", "iOS")
+    assert fingerprint("2001:db8::1", "iOS") != fingerprint("2001:db8:0:1::1", "iOS")
+
+
+@pytest.mark.parametrize(("ip", "os_name"), [(None, "iOS"), ("192.0.2.1", None), ("house", "iOS")])
+def test_without_address_or_system_there_is_no_fingerprint(
+    ip: str | None, os_name: str | None
+) -> None:
+    assert fingerprint(ip, os_name) is None
+
+
+@given(st.decimals(-(10**9), 10**9, places=6))
+def test_money_is_exact_in_every_form(amount: Decimal) -> None:
+    assert micros(str(amount)) == micros(amount) == int(amount * 1_000_000)
+
+
+@pytest.mark.parametrize("value", [True, None, "", "ten", "NaN", "inf", 1e300, [], {}])
+def test_what_is_no_amount_is_none(value: object) -> None:
+    assert micros(value) is None
+
+
+def test_revenue_is_the_first_of_its_names() -> None:
+    assert revenue({"revenue": 49.99, "total": 60, "currency": "eur"}) == (49_990_000, "EUR")
+    assert revenue({"total": "60", "currency": 7}) == (60_000_000, None)
+    assert revenue({"price": 5}) == (None, None)
