@@ -1,4 +1,4 @@
-"""Settings: one frozen object, from the environment over a file over defaults; all errors at once."""
+"""Settings: the environment over a file over defaults, frozen; all errors at once."""
 
 from __future__ import annotations
 

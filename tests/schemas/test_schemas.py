@@ -53,7 +53,7 @@ def all_records(schema: Any) -> list[dict[str, Any]]:
     return [schema, *inside] if schema.get("type") == "record" else inside
 
 
-@pytest.mark.parametrize("one", [p for p in PUBLISHED])
+@pytest.mark.parametrize("one", PUBLISHED)
 def test_a_latest_schema_equals_its_record_field_for_field(one: schemas.Published) -> None:
     if one != MANIFEST.latest(one.record):
         pytest.skip("an older version: read by the test of compatibility")
