@@ -7,6 +7,8 @@ from contextlib import closing
 import psycopg2
 import pytest
 import redis
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
 
 pytestmark = pytest.mark.xdist_group("embedded_servers")
 
@@ -24,3 +26,16 @@ def test_each_test_has_an_empty_cache(redis_url: str, turn: int) -> None:
     with redis.Redis.from_url(redis_url) as client:
         assert client.dbsize() == 0
         client.set("mine", turn)
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_each_test_has_topics_of_its_own(
+    kafka_url: str, kafka_bootstrap: str, topic_prefix: str, turn: int
+) -> None:
+    assert kafka_url == f"kafka://{kafka_bootstrap}"
+    topic = f"{topic_prefix}mine"
+    producer = Producer({"bootstrap.servers": kafka_bootstrap})
+    producer.produce(topic, str(turn).encode())
+    assert producer.flush(20) == 0
+    topics = AdminClient({"bootstrap.servers": kafka_bootstrap}).list_topics(topic, timeout=20)
+    assert len(topics.topics[topic].partitions) == 4

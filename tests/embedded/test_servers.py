@@ -8,6 +8,7 @@ import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg2
@@ -22,7 +23,7 @@ from trackstream.embedded.postgres import EmbeddedPostgres
 from trackstream.embedded.valkey import EmbeddedValkey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from trackstream.embedded.server import Server
 
@@ -72,13 +73,23 @@ def kafka_get(url: str) -> list[str]:
 
 
 class Kind(NamedTuple):
-    make: type[Server]
+    server: type[Server]
     put: Callable[[str, str], None]
     get: Callable[[str], list[str]]
+    options: Mapping[str, Any] = MappingProxyType({})
+
+    def make(self, folder: Path, **options: Any) -> Server:
+        return self.server(folder, **self.options, **options)
 
 
 KINDS = {
-    "postgres": Kind(EmbeddedPostgres, postgres_put, postgres_get),
+    "postgres": Kind(
+        # Not synced: here it is processes that die, not the machine.
+        EmbeddedPostgres,
+        postgres_put,
+        postgres_get,
+        {"options": {"fsync": "off"}},
+    ),
     "valkey": Kind(EmbeddedValkey, valkey_put, valkey_get),
     "kafka": Kind(EmbeddedKafka, kafka_put, kafka_get),
 }
@@ -139,8 +150,9 @@ def test_no_process_outlives_a_killed_parent(kind: Kind, folder: Path) -> None:
     script = f"""
 import json, sys, time
 from pathlib import Path
-from {kind.make.__module__} import {kind.make.__name__} as Server
-server = Server(Path(sys.argv[1]))
+from types import MappingProxyType
+from {kind.server.__module__} import {kind.server.__name__} as Server
+server = Server(Path(sys.argv[1]), **{dict(kind.options)!r})
 print(json.dumps({{"url": server.start(), "pid": server.pid}}), flush=True)
 time.sleep(600)
 """
@@ -170,7 +182,7 @@ def test_a_given_port_is_used(kind: Kind, folder: Path) -> None:
 
 
 def test_a_folder_has_one_server(kind: Kind, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kind.make, "lock_timeout_s", 0.2)
+    monkeypatch.setattr(kind.server, "lock_timeout_s", 0.2)
     with kind.make(folder):
         second = kind.make(folder)
         with pytest.raises(DirectoryInUseError, match="already running"):
