@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Problem", "Root", "example"]
 
@@ -50,26 +53,50 @@ class Root(click.Group):
 
 def _explained(error: Exception) -> list[str] | None:
     """What to tell the user, None for an error of our own making, which keeps its traceback."""
-    if _is(error, "trackstream.settings", "SettingsError"):
-        problems: list[str] = error.problems  # type: ignore[attr-defined] # not imported here
-        return problems
-    if _is(error, "trackstream.embedded.errors", "EmbeddedError"):
-        return str(error).splitlines()
-    if _is(error, "trackstream.storage.errors", "StorageError"):
-        return str(error).splitlines()
-    if _is(error, "sqlalchemy.exc", "OperationalError") or _is(
-        error, "psycopg2", "OperationalError"
-    ):
-        said = str(error.__cause__ or error).strip().splitlines()
-        return [f"PostgreSQL: {said[0] if said else error}", "check TRACKSTREAM_POSTGRES_URL"]
-    if _is(error, "aiokafka.errors", "KafkaError"):
-        return [f"Kafka: {error}; check TRACKSTREAM_KAFKA_URL"]
-    if _is(error, "aiohttp", "ClientConnectionError"):
-        return [f"the collector does not answer: {error}; check TRACKSTREAM_COLLECTOR_URL"]
+    for module, name, lines in _KNOWN:
+        # An exception's class has been imported; nothing heavy is imported only to ask.
+        loaded = sys.modules.get(module)
+        if loaded is not None and isinstance(error, getattr(loaded, name, ())):
+            return lines(error)
     return None
 
 
-def _is(error: Exception, module: str, name: str) -> bool:
-    # An exception's class has been imported; nothing heavy is imported only to ask.
-    loaded = sys.modules.get(module)
-    return loaded is not None and isinstance(error, getattr(loaded, name, ()))
+def _own_lines(error: Any) -> list[str]:
+    return str(error).splitlines()
+
+
+_KNOWN: tuple[tuple[str, str, Callable[[Any], list[str]]], ...] = (
+    ("trackstream.settings", "SettingsError", lambda error: error.problems),
+    ("trackstream.embedded.errors", "EmbeddedError", _own_lines),
+    ("trackstream.storage.errors", "StorageError", _own_lines),
+    (
+        "sqlalchemy.exc",
+        "OperationalError",
+        lambda error: [
+            f"PostgreSQL: {str(error.orig).strip().partition(chr(10))[0]}",
+            "check TRACKSTREAM_POSTGRES_URL",
+        ],
+    ),
+    (
+        "sqlalchemy.exc",
+        "ProgrammingError",
+        lambda error: [
+            f"PostgreSQL: {str(error.orig).strip().partition(chr(10))[0]}",
+            "if the tables are missing, `trackstream migrate` makes them",
+        ],
+    ),
+    (
+        "aiokafka.errors",
+        "KafkaError",
+        lambda error: [f"Kafka: {error}", "check TRACKSTREAM_KAFKA_URL"],
+    ),
+    (
+        "aiohttp",
+        "ClientConnectionError",
+        lambda error: [
+            f"the collector does not answer: {error}",
+            "check TRACKSTREAM_COLLECTOR_URL",
+        ],
+    ),
+)
+"""What the layers below raise: module, class, and what is said of it."""

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from trackstream.cli.base import example
 
-__all__ = ["collect", "warehouse", "worker"]
+if TYPE_CHECKING:
+    from trackstream.settings import Settings
+
+__all__ = ["WAREHOUSE_READY", "collect", "warehouse", "worker"]
+
+WAREHOUSE_READY = "The warehouse writer has its partitions."
+"""Printed when it has them, which is when it is of use."""
 
 
 @click.command(
@@ -74,12 +82,23 @@ def warehouse() -> None:
     import asyncio
 
     from trackstream.cli.running import needed, settings_beside
-    from trackstream.storage.warehouse import run
 
     settings = settings_beside()
     needed(settings, "kafka_url", "postgres_url")
     _log_to_stderr(settings.log_level)
-    asyncio.run(run(settings))
+    asyncio.run(_write(settings))
+
+
+async def _write(settings: Settings) -> None:
+    import asyncio
+    import signal
+
+    from trackstream.storage.warehouse import run
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await run(settings, stop=stop, on_ready=lambda: click.echo(WAREHOUSE_READY))
 
 
 def _log_to_stderr(level: str) -> None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from trackstream.cli.base import Problem
 from trackstream.cli.running import Running
+from trackstream.cli.serve import WAREHOUSE_READY
 from trackstream.cli.up.credentials import Credentials, ensure_credentials
 from trackstream.cli.up.parts import Part, answers, listening_port, our_child, server_part
-from trackstream.embedded.errors import PortTakenError
+from trackstream.embedded.errors import ChildFailedError, PortTakenError
 from trackstream.embedded.kafka import EmbeddedKafka
 from trackstream.embedded.postgres import EmbeddedPostgres
 from trackstream.embedded.valkey import EmbeddedValkey
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from trackstream.cli.up.report import Progress
-    from trackstream.embedded.errors import ChildFailedError
     from trackstream.embedded.server import Server
     from trackstream.settings import Settings
 
 __all__ = ["Service"]
 
 _T = TypeVar("_T")
+_GIVEN_UP_POLL_S = 0.05
 
 
 class Service:
@@ -45,8 +46,8 @@ class Service:
         self.settings = settings
         self._progress = progress
         self._servers: list[Part] = []
-        self._children: list[Part] = []
-        self._threads: set[asyncio.Future[Any]] = set()
+        self._children: dict[str, Part] = {}
+        self._threads: dict[asyncio.Future[Any], Callable[[], object]] = {}
 
     async def start(self) -> tuple[Running, str]:
         """Start what is not configured and what is ours, as much of it at once as can be.
@@ -65,14 +66,15 @@ class Service:
             kafka_url = together.create_task(self._kafka(settings, kafka))
             redis_url = together.create_task(self._redis(settings, redis))
             database = together.create_task(self._database(settings, postgres))
-        postgres_url, credentials = database.result()
-        self.settings = settings = replace(
-            settings,
-            kafka_url=kafka_url.result(),
-            redis_url=redis_url.result(),
-            postgres_url=postgres_url,
-        )
-        await self._start_ours(settings)
+            # The worker takes longest to start, and needs nothing but Kafka.
+            settings = replace(settings, kafka_url=await kafka_url)
+            worker = together.create_task(self._child(self._worker, settings))
+            postgres_url, credentials = await database
+            settings = replace(settings, redis_url=await redis_url, postgres_url=postgres_url)
+            together.create_task(self._child(self._collector, settings))
+            together.create_task(self._child(self._warehouse, settings))
+            await worker
+        self.settings = settings
         return (
             Running(
                 collector_url=_reached(settings.collector_host, settings.collector_port),
@@ -90,31 +92,37 @@ class Service:
 
     async def first_end(self) -> tuple[Part, ChildFailedError]:
         """Wait until a part ends by itself; return it, with the error that says how."""
-        parts = [*self._children, *self._servers]
-        waits = {asyncio.ensure_future(part.ended()): part for part in parts}
+        waits = {asyncio.ensure_future(part.ended()): part for part in self._parts()}
         try:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
-        first = min(done, key=list(waits).index)
+        # A server's end is the cause of its clients'.
+        first = max(done, key=list(waits).index)
         return waits[first], first.result()
 
     async def stop(self) -> None:
         """Stop all that was started: first who takes events in, last who keeps them."""
         while self._threads:
             # A start that was given up: what it starts ends as soon as it is there.
-            for part in [*self._children, *self._servers]:
-                await asyncio.to_thread(part.kill if part in self._children else part.stop)
-            await asyncio.wait(self._threads, timeout=0.1)
-        for part in self._children:
+            for kill in self._threads.values():
+                kill()
+            await asyncio.sleep(_GIVEN_UP_POLL_S)
+        for part in self._parts()[: len(self._children)]:
             await asyncio.to_thread(part.stop)
         await asyncio.gather(*(asyncio.to_thread(part.stop) for part in self._servers))
 
     def kill(self) -> None:
         """End everything at once: what servers have confirmed they keep even so."""
-        for part in [*self._children, *self._servers]:
+        for part in self._parts():
             part.kill()
+
+    def _parts(self) -> list[Part]:
+        """What was started so far, in the order of stopping."""
+        order = ("the collector", "the worker", "the warehouse writer")
+        children = [self._children[name] for name in order if name in self._children]
+        return [*children, *self._servers]
 
     def _with_ports(self) -> Settings:
         found = self.settings
@@ -167,7 +175,7 @@ class Service:
         url = await self._url(server, settings.postgres_url, "postgres_port")
         with self._progress.step("tables, app and keys"):
             credentials = await self._in_thread(
-                lambda: ensure_credentials(replace(settings, postgres_url=url))
+                lambda: ensure_credentials(replace(settings, postgres_url=url)), _wait_for_it
             )
         return url, credentials
 
@@ -176,41 +184,57 @@ class Service:
             return str(configured)
         try:
             with self._progress.step(server.name):
-                return await self._in_thread(server.start)
+                return await self._in_thread(server.start, server.kill)
         except PortTakenError as error:
             raise Problem(f"{error} ({PREFIX}{port_setting.upper()})") from error
 
-    async def _start_ours(self, settings: Settings) -> None:
-        collector = _reached(settings.collector_host, settings.collector_port)
-        worker = _reached(settings.worker_host, settings.worker_port)
-        self._children = [
-            our_child(
-                "the collector",
-                "collect",
-                settings=settings,
-                ready=lambda _: answers(f"{collector}/health/ready"),
-            ),
-            our_child(
-                "the worker",
-                "worker",
-                settings=settings,
-                ready=lambda _: answers(f"{worker}/health/ready"),
-            ),
-            our_child("the warehouse writer", "warehouse", settings=settings, ready=lambda _: True),
-        ]
-        async with _together() as together:
-            for part in self._children:
-                together.create_task(self._child(part))
+    def _collector(self, settings: Settings) -> Part:
+        url = _reached(settings.collector_host, settings.collector_port)
+        return our_child(
+            "the collector",
+            "collect",
+            settings=settings,
+            ready=lambda _: answers(f"{url}/health/ready"),
+        )
 
-    async def _child(self, part: Part) -> None:
-        with self._progress.step(part.name):
-            await self._in_thread(part.start)
+    def _worker(self, settings: Settings) -> Part:
+        url = _reached(settings.worker_host, settings.worker_port)
+        return our_child(
+            "the worker",
+            "worker",
+            settings=settings,
+            ready=lambda _: answers(f"{url}/health/ready"),
+        )
 
-    async def _in_thread(self, call: Callable[[], _T]) -> _T:
+    def _warehouse(self, settings: Settings) -> Part:
+        return our_child(
+            "the warehouse writer",
+            "warehouse",
+            settings=settings,
+            ready=lambda child: WAREHOUSE_READY in child.output(),
+        )
+
+    async def _child(self, make: Callable[[Settings], Part], settings: Settings) -> None:
+        part = make(settings)
+        self._children[part.name] = part
+        try:
+            with self._progress.step(part.name):
+                await self._in_thread(part.start, part.kill)
+        except ChildFailedError as error:
+            raise Problem(*str(error).splitlines(), f"its log is {part.log_path}") from error
+
+    async def _in_thread(self, call: Callable[[], _T], kill: Callable[[], object]) -> _T:
+        """Call in a thread; `kill` makes the call end soon, if it is given up."""
         thread = asyncio.ensure_future(asyncio.to_thread(call))
-        self._threads.add(thread)
-        thread.add_done_callback(self._threads.discard)
+        self._threads[thread] = kill
+        thread.add_done_callback(self._ended)
         return await asyncio.shield(thread)
+
+    def _ended(self, thread: asyncio.Future[Any]) -> None:
+        del self._threads[thread]
+        # Nobody waits any more for a start that was given up: its error is looked at here.
+        if not thread.cancelled():
+            thread.exception()
 
 
 @contextlib.asynccontextmanager
@@ -234,3 +258,7 @@ def _reached(host: str, port: int) -> str:
     if host in {"0.0.0.0", "::", ""}:
         host = "127.0.0.1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _wait_for_it() -> None:
+    """What ends by itself soon is let be."""
