@@ -1,4 +1,4 @@
-"""`docs/settings.md`, made of the settings themselves: `python -m trackstream.cli.settings_page`."""
+"""`docs/settings.md`, made of the settings: `python -m trackstream.cli.settings_page`."""
 
 from __future__ import annotations
 
