@@ -1,0 +1,58 @@
+import re
+
+from tests.http.service import EVENT, Service
+from trackstream.http.ids import new_id
+from trackstream.http.metrics import Metrics, merged, render
+
+
+async def test_health_tells_what_is_missing(service: Service) -> None:
+    assert (await service.client.get("/health/live")).status == 200
+    ready = await service.client.get("/health/ready")
+    assert (ready.status, await ready.json()) == (200, {"status": "ready", "missing": []})
+    service.missing.append("kafka")
+    unready = await service.client.get("/health/ready")
+    assert unready.status == 503
+    assert (await unready.json())["missing"] == ["kafka"]
+    assert (await service.client.get("/health/live")).status == 200
+
+
+async def test_metrics_are_prometheus_text(service: Service) -> None:
+    await service.post("/v1/event", EVENT)
+    await service.post("/v1/event", {})
+    response = await service.client.get("/metrics")
+    assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    text = await response.text()
+    assert text.endswith("\n")
+    sample = re.compile(r'[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? [0-9.e+-]+')
+    for line in text.splitlines():
+        assert line.startswith(("# HELP ", "# TYPE ")) or sample.fullmatch(line), line
+    assert await service.metric('requests_total{route="event",status="201"}') == 1
+    assert await service.metric('requests_total{route="event",status="422"}') == 1
+    assert await service.metric('events_accepted_total{route="event"}') == 1
+    assert await service.metric("produce_seconds_count") == 2
+    assert await service.metric('produce_seconds_bucket{le="+Inf"}') == 2
+    for step in ("read", "authenticate", "parse", "validate"):
+        assert await service.metric(f'steps_total{{step="{step}"}}') == 2
+    for step in ("key", "produce", "answer"):
+        assert await service.metric(f'steps_total{{step="{step}"}}') == 1
+
+
+def test_several_processes_are_added_up() -> None:
+    parts = [Metrics(), Metrics(), Metrics()]
+    for part, seconds in zip(parts, (0.002, 20.0), strict=False):
+        part.requests.add(("event", "201"), 2)
+        part.produce.observe(seconds)
+    text = render(merged(parts))
+    assert 'requests_total{route="event",status="201"} 4' in text
+    assert 'produce_seconds_bucket{le="0.0025"} 1\n' in text
+    assert 'produce_seconds_bucket{le="10"} 1\n' in text
+    assert "produce_seconds_count 2\n" in text
+    assert parts[0].requests.values == {("event", "201"): 2}
+
+
+def test_ids_are_uuid7_and_each_is_new() -> None:
+    found = [new_id() for _ in range(1000)]
+    assert len(set(found)) == 1000
+    form = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+    assert all(form.fullmatch(one) for one in found)
+    assert found[0][:9] <= found[-1][:9]
