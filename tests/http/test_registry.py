@@ -74,7 +74,6 @@ async def test_a_standard_deserializer_reads_our_messages(service: Service) -> N
 
 async def test_a_standard_client_understands_that_a_schema_is_not_there(service: Service) -> None:
     url = str(service.client.make_url("/")).rstrip("/")
-    with SchemaRegistryClient({"url": url}) as client:
-        with pytest.raises(SchemaRegistryError) as caught:
-            await asyncio.to_thread(client.get_schema, 9999)
+    with SchemaRegistryClient({"url": url}) as client, pytest.raises(SchemaRegistryError) as caught:
+        await asyncio.to_thread(client.get_schema, 9999)
     assert caught.value.error_code == 40403
