@@ -26,37 +26,59 @@ def fetch(broker: Broker, request: Request) -> Answer | Awaitable[Answer]:
     response, done = _read(broker, request.body)
     if done or request.body["max_wait_ms"] <= 0 or broker.stopping.is_set():
         return response
-    return _wait_and_read(broker, request.body)
+    # Listening begins before anything else can run: no append goes unheard.
+    return _wait_and_read(broker, request.body, _Append(broker, request.body))
 
 
-async def _wait_and_read(broker: Broker, body: Decoded) -> Answer:
-    loop = asyncio.get_running_loop()
-    deadline_s = loop.time() + body["max_wait_ms"] / 1000
-    partitions = [
-        partition
-        for topic in body["topics"]
-        for wanted in topic["partitions"]
-        if (partition := broker.topics.partition(topic["name"], wanted["index"])) is not None
-    ]
-    while True:
-        appended = loop.create_future()
+class _Append:
+    """The next append to any of the partitions that a fetch asks for."""
 
-        def wake(appended: asyncio.Future[None] = appended) -> None:
-            if not appended.done():
-                appended.set_result(None)
+    def __init__(self, broker: Broker, body: Decoded) -> None:
+        self._partitions = [
+            partition
+            for topic in body["topics"]
+            for wanted in topic["partitions"]
+            if (partition := broker.topics.partition(topic["name"], wanted["index"])) is not None
+        ]
+        self._heard = asyncio.get_running_loop().create_future()
+        self._listen()
 
-        for partition in partitions:
-            partition.waiters.add(wake)
-        timer = loop.call_at(deadline_s, wake)
+    def _listen(self) -> None:
+        for partition in self._partitions:
+            partition.waiters.add(self._hear)
+
+    def _hear(self) -> None:
+        if not self._heard.done():
+            self._heard.set_result(None)
+
+    async def wait_until(self, deadline_s: float) -> None:
+        """Return at an append since the last call, or at a time of the loop."""
+        loop = asyncio.get_running_loop()
+        timer = loop.call_at(deadline_s, self._hear)
         try:
-            await appended
+            await self._heard
         finally:
             timer.cancel()
-            for partition in partitions:
-                partition.waiters.discard(wake)
-        response, done = _read(broker, body)
-        if done or loop.time() >= deadline_s or broker.stopping.is_set():
-            return response
+        self._heard = loop.create_future()
+        self._listen()
+
+    def close(self) -> None:
+        """Listen no more."""
+        for partition in self._partitions:
+            partition.waiters.discard(self._hear)
+
+
+async def _wait_and_read(broker: Broker, body: Decoded, append: _Append) -> Answer:
+    loop = asyncio.get_running_loop()
+    deadline_s = loop.time() + body["max_wait_ms"] / 1000
+    try:
+        while True:
+            await append.wait_until(deadline_s)
+            response, done = _read(broker, body)
+            if done or loop.time() >= deadline_s or broker.stopping.is_set():
+                return response
+    finally:
+        append.close()
 
 
 def _read(broker: Broker, body: Decoded) -> tuple[Decoded, bool]:
