@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import psycopg2
+from psycopg2.extensions import parse_dsn
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
@@ -13,11 +15,12 @@ from trackstream.storage.errors import InvalidValueError, StorageUnavailableErro
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from psycopg2.extensions import connection as DriverConnection  # noqa: N812 - it is a class
     from sqlalchemy import Connection, Engine
 
-__all__ = ["CONNECT_OPTIONS", "make_engine", "transaction"]
+__all__ = ["connect", "make_engine", "transaction"]
 
-CONNECT_OPTIONS: dict[str, str | int] = {
+_OPTIONS: dict[str, str | int] = {
     "connect_timeout": 5,
     "application_name": "trackstream",
     # A server that vanished is noticed within half a minute.
@@ -38,8 +41,19 @@ def make_engine(url: str | None) -> Engine:
     if not url:
         raise InvalidValueError("TRACKSTREAM_POSTGRES_URL is not set")
     parsed = make_url(url).set(drivername="postgresql+psycopg2")
-    options = {name: value for name, value in CONNECT_OPTIONS.items() if name not in parsed.query}
+    options = {name: value for name, value in _OPTIONS.items() if name not in parsed.query}
     return create_engine(parsed, connect_args=options, pool_pre_ping=True, pool_size=3)
+
+
+def connect(url: str) -> DriverConnection:
+    """A connection of the driver's own, for COPY.
+
+    Raises:
+        psycopg2.OperationalError: PostgreSQL does not answer.
+    """
+    given = parse_dsn(url)
+    connection: DriverConnection = psycopg2.connect(**{**_OPTIONS, **given})
+    return connection
 
 
 @contextmanager

@@ -1,0 +1,158 @@
+"""Messages as staged rows, ready to be written in one transaction."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from trackstream.codec import UndecodableError, decode
+from trackstream.core.reasons import Reason
+from trackstream.core.records import Attribution, Event, Rejected, Session
+from trackstream.storage.warehouse.rows import (
+    DAY_MS,
+    Row,
+    attribution_row,
+    event_row,
+    rejected_row,
+    revision_row,
+    session_row,
+)
+from trackstream.storage.warehouse.staging import as_csv
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from trackstream.core.records import Record
+
+__all__ = ["MAX_DAYS", "Batch", "Message", "batches", "refused"]
+
+MAX_DAYS = 32
+"""Days of events in one transaction: each is a partition, with its indexes locked and open."""
+
+# What both datetime and PostgreSQL's own functions take: the years 1 to 9999.
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
+
+
+class Message(NamedTuple):
+    """A message as it was read; `refusal` is set when its rows were refused before."""
+
+    topic: str
+    partition: int
+    offset: int
+    value: bytes | None
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """One transaction's worth.
+
+    Attributes:
+        messages: What it was made of, in order of offset within each partition.
+        csv: Rows to COPY, by table.
+        days: Days since 1970 of the events.
+        next_offsets: By (topic, partition), the offset after the batch.
+    """
+
+    messages: Sequence[Message]
+    csv: dict[str, bytes]
+    days: frozenset[int]
+    next_offsets: dict[tuple[str, int], int]
+
+
+def refused(message: Message, why: str) -> Message:
+    """The message, to be kept as rejected instead."""
+    return message._replace(refusal=why)
+
+
+def batches(messages: Sequence[Message], *, version: str) -> Iterator[Batch]:
+    """The messages in as few batches as their days allow, in order.
+
+    What cannot be decoded, or was refused, becomes a row of `rejected` with the original bytes.
+    """
+    rows = _Rows()
+    begin = 0
+    for number, message in enumerate(messages):
+        record = _record(message, version)
+        if isinstance(record, Event):
+            day = record.timestamp_ms // DAY_MS
+            if day not in rows.days and len(rows.days) >= MAX_DAYS:
+                yield rows.batch(messages[begin:number])
+                rows, begin = _Rows(), number
+            rows.days.add(day)
+        rows.add(record)
+    if begin < len(messages):
+        yield rows.batch(messages[begin:])
+
+
+class _Rows:
+    def __init__(self) -> None:
+        self.days: set[int] = set()
+        self._events: list[Row] = []
+        self._sessions: dict[tuple[str, str], Session] = {}
+        self._attributions: dict[tuple[str, str], Attribution] = {}
+        self._revisions: list[Row] = []
+        self._rejected: list[Row] = []
+
+    def add(self, record: Record) -> None:
+        if isinstance(record, Event):
+            self._events.append(event_row(record))
+        elif isinstance(record, Session):
+            key = (record.app_id, record.session_id)
+            # An INSERT can change a row once: of several revisions the newest goes.
+            if key not in self._sessions or self._sessions[key].revision < record.revision:
+                self._sessions[key] = record
+        elif isinstance(record, Attribution):
+            self._revisions.append(revision_row(record))
+            key = (record.app_id, record.conversion_id)
+            if key not in self._attributions or self._attributions[key].revision < record.revision:
+                self._attributions[key] = record
+        elif isinstance(record, Rejected):
+            self._rejected.append(rejected_row(record))
+
+    def batch(self, messages: Sequence[Message]) -> Batch:
+        rows = {
+            "fact_events": self._events,
+            "fact_sessions": [session_row(one) for one in self._sessions.values()],
+            "attributions": [attribution_row(one) for one in self._attributions.values()],
+            "attribution_revisions": self._revisions,
+            "rejected": self._rejected,
+        }
+        return Batch(
+            messages=messages,
+            csv={table: as_csv(some) for table, some in rows.items() if some},
+            days=frozenset(self.days),
+            next_offsets={(one.topic, one.partition): one.offset + 1 for one in messages},
+        )
+
+
+def _record(message: Message, version: str) -> Record:
+    if message.refusal is not None:
+        return _rejected(message, Reason.INVALID_VALUE, message.refusal, version)
+    try:
+        record = decode(message.value)
+    except UndecodableError as error:
+        return _rejected(message, Reason.UNDECODABLE, str(error), version)
+    if isinstance(record, Event):
+        if not _FIRST_DAY <= record.timestamp_ms // DAY_MS <= _LAST_DAY:
+            why = f"timestamp_ms {record.timestamp_ms} is in no year from 1 to 9999"
+            return _rejected(message, Reason.TIMESTAMP_OUT_OF_RANGE, why, version)
+    elif not isinstance(record, Session | Attribution | Rejected):
+        why = f"a {type(record).__name__} does not belong on this topic"
+        return _rejected(message, Reason.UNDECODABLE, why, version)
+    return record
+
+
+def _rejected(message: Message, reason: Reason, detail: str, version: str) -> Rejected:
+    return Rejected(
+        # The same whenever the message is read again.
+        rejected_id=f"warehouse:{message.topic}:{message.partition}:{message.offset}",
+        stage="warehouse",
+        reasons=[reason],
+        detail=detail,
+        payload=message.value or b"",
+        content_type="avro/binary",
+        received_at_ms=time.time_ns() // 1_000_000,
+        version=version,
+    )

@@ -1,0 +1,237 @@
+"""Records as rows: one tuple a row, its values in the order of the columns named beside it.
+
+Times stay milliseconds and money stays millionths here; the INSERT converts (`staging`).
+"""
+
+from __future__ import annotations
+
+import re
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from trackstream.core.records import Campaign, Context, Touch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trackstream.core.records import Attribution, Event, Rejected, Session
+
+__all__ = [
+    "ATTRIBUTION_COLUMNS",
+    "DAY_MS",
+    "EVENT_COLUMNS",
+    "REJECTED_COLUMNS",
+    "REVISION_COLUMNS",
+    "SESSION_COLUMNS",
+    "Row",
+    "attribution_row",
+    "event_row",
+    "rejected_row",
+    "revision_row",
+    "session_row",
+]
+
+Row = tuple[Any, ...]
+
+DAY_MS = 86_400_000
+
+
+def _getter(fields: dict[str, str]) -> Callable[[Any], Row]:
+    getter: Callable[[Any], Row] = attrgetter(*fields.values())
+    return getter
+
+
+def _same(*names: str) -> dict[str, str]:
+    return {name: name for name in names}
+
+
+_NO_CAMPAIGN = Campaign()
+_CAMPAIGN = _same(
+    "campaign_id", "channel", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"
+)
+_campaign = _getter(_CAMPAIGN)
+
+_NO_CONTEXT = Context()
+_CONTEXT = _same("app_version", "page_url", "page_referrer", "page_title")
+_context = _getter(_CONTEXT)
+_CONTEXT_REST = [name for name in Context.__struct_fields__ if name not in _CONTEXT]
+
+_EVENT = {
+    **_same("app_id", "event_id", "event"),
+    "event_at": "timestamp_ms",
+    "client_at": "client_timestamp_ms",
+    "received_at": "received_at_ms",
+    **_same("late", "person", "subject", "session_id", "user_id", "device_id", "cookie_id"),
+    "revenue": "revenue_micros",
+    **_same("currency", "ip", "user_agent", "browser", "browser_version", "os_name", "os_version"),
+    **_same("device_brand", "device_model", "bot", "country", "region", "city", "timezone"),
+}
+_event = _getter(_EVENT)
+EVENT_COLUMNS = (
+    *_EVENT,
+    *_CAMPAIGN,
+    *_CONTEXT,
+    "event_day",
+    "properties",
+    "click_ids",
+    "context",
+    "referral",
+)
+
+
+def event_row(event: Event) -> Row:
+    """The row of `fact_events`."""
+    campaign = event.campaign
+    context = event.context
+    return (
+        *_event(event),
+        *_campaign(campaign or _NO_CAMPAIGN),
+        *_context(context or _NO_CONTEXT),
+        event.timestamp_ms // DAY_MS,
+        _json_text(event.properties),
+        _json(campaign.click_ids) if campaign and campaign.click_ids else None,
+        _context_rest(context) if context else None,
+        _json(_given(event.referral)) if event.referral else None,
+    )
+
+
+_SESSION = {
+    **_same("app_id", "session_id", "revision", "person", "subject", "status", "merged_into"),
+    "started_at": "started_at_ms",
+    "ended_at": "ended_at_ms",
+    **_same("event_count", "page_views", "conversions"),
+    "revenue": "revenue_micros",
+    **_same("currency", "entry_page", "exit_page", "browser", "os_name", "device_model"),
+    **_same("country", "city", "bot"),
+}
+_session = _getter(_SESSION)
+SESSION_COLUMNS = (*_SESSION, *_CAMPAIGN)
+
+
+def session_row(session: Session) -> Row:
+    """The row of `fact_sessions`."""
+    return (*_session(session), *_campaign(session.campaign or _NO_CAMPAIGN))
+
+
+_ATTRIBUTION = {
+    **_same("app_id", "conversion_id", "revision", "person", "subject", "kind", "event"),
+    "event_id": "event_id",
+    "converted_at": "at_ms",
+    "decided_at": "decided_at_ms",
+    **_same("method", "confidence", "identifier", "window_ms", "inherited_from", "rules_version"),
+    "country": "country",
+    "revenue": "revenue_micros",
+    "currency": "currency",
+}
+_attribution = _getter(_ATTRIBUTION)
+
+_TOUCH = {
+    "touch_id": "touch_id",
+    "touch_kind": "kind",
+    "touched_at": "at_ms",
+    **_same("click_id", "link_id", "campaign_id", "channel", "network", "ad_group", "creative"),
+    **_same("keyword", "sub_publisher"),
+    "cost": "cost_micros",
+    "cost_currency": "currency",
+}
+_touch = _getter(_TOUCH)
+_NO_TOUCH: Row = (None,) * len(_TOUCH)
+ATTRIBUTION_COLUMNS = (*_ATTRIBUTION, *_TOUCH)
+
+
+def attribution_row(attribution: Attribution) -> Row:
+    """The row of `attributions`."""
+    touch = attribution.touch
+    return (*_attribution(attribution), *(_touch(touch) if touch else _NO_TOUCH))
+
+
+REVISION_COLUMNS = (
+    *ATTRIBUTION_COLUMNS,
+    "touch",
+    "candidates",
+    "unanswered",
+    "previous_method",
+    "previous_touch_id",
+)
+
+
+def revision_row(attribution: Attribution) -> Row:
+    """The row of `attribution_revisions`."""
+    touch: Touch | None = attribution.touch
+    return (
+        *attribution_row(attribution),
+        _json(touch) if touch else None,
+        _json(attribution.candidates),
+        _json(attribution.unanswered),
+        attribution.previous_method,
+        attribution.previous_touch_id,
+    )
+
+
+REJECTED_COLUMNS = (
+    "rejected_id",
+    "app_id",
+    "stage",
+    "reasons",
+    "detail",
+    "payload",
+    "content_type",
+    "received_at",
+    "version",
+)
+
+
+def rejected_row(rejected: Rejected) -> Row:
+    """The row of `rejected`."""
+    return (
+        rejected.rejected_id,
+        rejected.app_id,
+        rejected.stage,
+        _json(rejected.reasons),
+        rejected.detail,
+        "\\x" + rejected.payload.hex(),
+        rejected.content_type,
+        rejected.received_at_ms,
+        rejected.version,
+    )
+
+
+def _context_rest(context: Context) -> str | None:
+    """What of the context has no column of its own."""
+    given: dict[str, Any] = {}
+    for name in _CONTEXT_REST:
+        value = getattr(context, name)
+        if value is not None and value != {}:
+            given[name] = msgspec.Raw(value.encode()) if name == "extra" else value
+    return _json(given) if given else None
+
+
+def _given(record: msgspec.Struct) -> dict[str, Any]:
+    pairs = ((name, getattr(record, name)) for name in record.__struct_fields__)
+    return {name: value for name, value in pairs if value is not None}
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _json(value: Any) -> str:
+    return _json_text(_encode(value).decode())
+
+
+# A backslash that is escaped, a NUL, a surrogate pair, or half of one.
+_ESCAPE = re.compile(
+    r"\\\\|\\u0000|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+
+
+def _json_text(text: str) -> str:
+    r"""JSON without what PostgreSQL's jsonb refuses: `\u0000` and halves of surrogate pairs."""
+    return _ESCAPE.sub(_kept, text) if "\\u" in text else text
+
+
+def _kept(found: re.Match[str]) -> str:
+    escape = found.group()
+    return "\ufffd" if len(escape) == 6 else escape

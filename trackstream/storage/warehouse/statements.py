@@ -1,0 +1,109 @@
+"""What a batch does to the tables: an INSERT each, harmless when it is repeated."""
+
+from __future__ import annotations
+
+from trackstream.storage import schema
+from trackstream.storage.warehouse import rows
+from trackstream.storage.warehouse.staging import Staged
+
+__all__ = ["DIMENSIONS", "INSERTS", "STAGED"]
+
+_EVENTS = Staged(schema.fact_events, rows.EVENT_COLUMNS)
+_SESSIONS = Staged(schema.fact_sessions, rows.SESSION_COLUMNS)
+_ATTRIBUTIONS = Staged(schema.attributions, rows.ATTRIBUTION_COLUMNS)
+_REVISIONS = Staged(schema.attribution_revisions, rows.REVISION_COLUMNS)
+_REJECTED = Staged(schema.rejected, rows.REJECTED_COLUMNS)
+
+STAGED: dict[str, Staged] = {
+    one.table.name: one for one in (_EVENTS, _SESSIONS, _ATTRIBUTIONS, _REVISIONS, _REJECTED)
+}
+
+
+def _insert(staged: Staged) -> str:
+    return (
+        f"INSERT INTO {staged.table.name} ({staged.columns}) "  # noqa: S608 - names of our schema
+        f"SELECT {staged.values} FROM {staged.name} ON CONFLICT"
+    )
+
+
+def _once(staged: Staged) -> str:
+    return f"{_insert(staged)} DO NOTHING"
+
+
+def _newest(staged: Staged) -> str:
+    table = staged.table
+    keys = [column.name for column in table.primary_key]
+    changed = ", ".join(
+        f"{column.name} = excluded.{column.name}"
+        for column in table.columns
+        if column.name not in keys
+    )
+    return (
+        f"{_insert(staged)} ({', '.join(keys)}) DO UPDATE SET {changed} "
+        f"WHERE {table.name}.revision < excluded.revision"
+    )
+
+
+INSERTS: dict[str, str] = {
+    "fact_events": _once(_EVENTS),
+    "fact_sessions": _newest(_SESSIONS),
+    "attributions": _newest(_ATTRIBUTIONS),
+    "attribution_revisions": _once(_REVISIONS),
+    "rejected": _once(_REJECTED),
+}
+"""By table, from its temporary table. At most one row a key where the newest revision is kept."""
+
+_USERS = """
+INSERT INTO dim_users (app_id, person, first_seen_at, last_seen_at, user_id, country, os_name)
+SELECT DISTINCT ON (app_id, person)
+    app_id, person,
+    to_timestamp(min(event_at) OVER (PARTITION BY app_id, person) / 1000.0::float8),
+    to_timestamp(event_at / 1000.0::float8),
+    user_id, country, os_name
+FROM stage_fact_events ORDER BY app_id, person, event_at DESC, event_id
+ON CONFLICT (app_id, person) DO UPDATE SET
+    first_seen_at = LEAST(dim_users.first_seen_at, excluded.first_seen_at),
+    last_seen_at = GREATEST(dim_users.last_seen_at, excluded.last_seen_at),
+    user_id = CASE WHEN excluded.last_seen_at >= dim_users.last_seen_at
+        THEN coalesce(excluded.user_id, dim_users.user_id)
+        ELSE coalesce(dim_users.user_id, excluded.user_id) END,
+    country = CASE WHEN excluded.last_seen_at >= dim_users.last_seen_at
+        THEN coalesce(excluded.country, dim_users.country)
+        ELSE coalesce(dim_users.country, excluded.country) END,
+    os_name = CASE WHEN excluded.last_seen_at >= dim_users.last_seen_at
+        THEN coalesce(excluded.os_name, dim_users.os_name)
+        ELSE coalesce(dim_users.os_name, excluded.os_name) END
+WHERE excluded.first_seen_at < dim_users.first_seen_at
+    OR excluded.last_seen_at > dim_users.last_seen_at
+    OR (dim_users.user_id IS NULL AND excluded.user_id IS NOT NULL)
+"""
+
+# In one order for all writers, so that two of them cannot wait for each other.
+_CAMPAIGNS = """
+INSERT INTO dim_campaigns
+    (app_id, campaign, channel, network, utm_source, utm_medium, first_seen_at, last_seen_at)
+SELECT app_id, campaign, max(channel), max(network), max(utm_source), max(utm_medium),
+    to_timestamp(min(at) / 1000.0::float8), to_timestamp(max(at) / 1000.0::float8)
+FROM (
+    SELECT app_id, coalesce(campaign_id, utm_campaign) AS campaign, channel,
+        NULL AS network, utm_source, utm_medium, event_at AS at
+    FROM stage_fact_events
+    UNION ALL
+    SELECT app_id, campaign_id, channel, network, NULL, NULL, touched_at FROM stage_attributions
+) AS seen
+WHERE campaign IS NOT NULL
+GROUP BY app_id, campaign ORDER BY app_id, campaign
+ON CONFLICT (app_id, campaign) DO UPDATE SET
+    channel = coalesce(excluded.channel, dim_campaigns.channel),
+    network = coalesce(excluded.network, dim_campaigns.network),
+    utm_source = coalesce(excluded.utm_source, dim_campaigns.utm_source),
+    utm_medium = coalesce(excluded.utm_medium, dim_campaigns.utm_medium),
+    first_seen_at = LEAST(dim_campaigns.first_seen_at, excluded.first_seen_at),
+    last_seen_at = GREATEST(dim_campaigns.last_seen_at, excluded.last_seen_at)
+WHERE excluded.first_seen_at < dim_campaigns.first_seen_at
+    OR excluded.last_seen_at > dim_campaigns.last_seen_at
+    OR (dim_campaigns.network IS NULL AND excluded.network IS NOT NULL)
+"""
+
+DIMENSIONS: dict[str, str] = {"dim_users": _USERS, "dim_campaigns": _CAMPAIGNS}
+"""Run last in the transaction: campaigns are rows that all writers share."""

@@ -1,0 +1,186 @@
+"""The transaction: rows and offsets together, by the one writer that owns the partitions.
+
+Whoever is assigned a partition claims it: the epoch beside its offset counts up. A writer that was
+replaced without noticing (a long pause, a lost network) finds another epoch than its own, and its
+transaction is rolled back.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import psycopg2
+from psycopg2.extras import execute_values
+
+from trackstream.storage.database import connect
+from trackstream.storage.errors import StorageError, StorageUnavailableError, WriterFencedError
+from trackstream.storage.warehouse.days import Days
+from trackstream.storage.warehouse.statements import DIMENSIONS, INSERTS, STAGED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+    from trackstream.storage.warehouse.batch import Batch
+
+__all__ = ["Claim", "Partition", "RowsRefusedError", "Writer"]
+
+Partition = tuple[str, int]
+"""Topic, with its prefix, and number."""
+
+_CHUNK_BYTES = 1 << 18
+
+# SQLSTATE classes: data, constraint, program limit (a key too long for an index).
+_OF_THE_ROWS = frozenset({"22", "23", "54"})
+# Connection, transaction rollback (deadlock), resources, object state, operator, system.
+_OF_THE_MOMENT = frozenset({"08", "40", "53", "55", "57", "58"})
+
+
+class RowsRefusedError(StorageError):
+    """PostgreSQL refuses a value in the batch, and would so at every try."""
+
+
+class Claim(NamedTuple):
+    """A partition that is ours: the offset to go on from (None: nothing written yet), the epoch."""
+
+    next_offset: int | None
+    epoch: int
+
+
+class Writer:
+    """One connection's writer; not for several threads at once. Calls block.
+
+    Args:
+        url: The database, migrated.
+        group: The consumer group under which offsets are kept.
+    """
+
+    def __init__(self, url: str, group: str) -> None:
+        self._url = url
+        self._group = group
+        self._connection: Connection | None = None
+        self._days = Days()
+
+    def close(self) -> None:
+        """Disconnect; the next call connects anew."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def claim(self, partitions: Iterable[Partition]) -> dict[Partition, Claim]:
+        """Take the partitions over: from now on transactions of earlier owners fail.
+
+        Raises:
+            StorageUnavailableError: Try again later.
+        """
+        rows = [(self._group, topic, number) for topic, number in sorted(partitions)]
+        if not rows:
+            return {}
+        with self._transaction() as cursor:
+            claimed = execute_values(
+                cursor,
+                "INSERT INTO consumer_offsets AS mine "
+                "(consumer_group, topic, partition, epoch, updated_at) VALUES %s "
+                "ON CONFLICT (consumer_group, topic, partition) "
+                "DO UPDATE SET epoch = mine.epoch + 1, updated_at = now() "
+                "RETURNING topic, partition, next_offset, epoch",
+                rows,
+                template="(%s, %s, %s, 1, now())",
+                fetch=True,
+            )
+        return {(topic, number): Claim(*rest) for topic, number, *rest in claimed}
+
+    def write(self, batch: Batch, epochs: dict[Partition, int]) -> Counter[str]:
+        """Write a batch's rows and offsets; return the number of rows by table.
+
+        Args:
+            batch: What to write.
+            epochs: Of the claims under which its messages were read.
+
+        Raises:
+            WriterFencedError: A partition has another owner; nothing was written.
+            RowsRefusedError: PostgreSQL refuses a value; nothing was written.
+            StorageUnavailableError: Try again later; nothing was written, or all was and the
+                confirmation was lost. Then the same rows are no new rows.
+        """
+        written: Counter[str] = Counter()
+        if batch.days:
+            self._ensure_days(batch.days)
+        with self._transaction() as cursor:
+            # First, so that a new owner's claim waits for this transaction, and sees its offsets.
+            self._advance(cursor, batch.next_offsets, epochs)
+            for table, rows in batch.csv.items():
+                cursor.copy_expert(STAGED[table].copy, io.BytesIO(rows), _CHUNK_BYTES)
+                cursor.execute(INSERTS[table])
+                written[table] += cursor.rowcount
+            if "fact_events" in batch.csv or "attributions" in batch.csv:
+                for table, statement in DIMENSIONS.items():
+                    cursor.execute(statement)
+                    written[table] += cursor.rowcount
+        return +written
+
+    def _advance(
+        self, cursor: Any, next_offsets: dict[Partition, int], epochs: dict[Partition, int]
+    ) -> None:
+        rows = [
+            (self._group, topic, number, offset, epochs[topic, number])
+            for (topic, number), offset in sorted(next_offsets.items())
+        ]
+        moved = execute_values(
+            cursor,
+            "UPDATE consumer_offsets AS mine "
+            "SET next_offset = new.next_offset, updated_at = now() "
+            "FROM (VALUES %s) AS new (consumer_group, topic, partition, next_offset, epoch) "
+            "WHERE mine.consumer_group = new.consumer_group AND mine.topic = new.topic "
+            "AND mine.partition = new.partition AND mine.epoch = new.epoch "
+            "RETURNING mine.topic, mine.partition",
+            rows,
+            template="(%s, %s, %s, %s::bigint, %s)",
+            page_size=len(rows),
+            fetch=True,
+        )
+        if len(moved) != len(rows):
+            lost = sorted(next_offsets.keys() - {tuple(one) for one in moved})
+            raise WriterFencedError(f"another writer owns {lost}")
+
+    def _ensure_days(self, days: Iterable[int]) -> None:
+        with self._translated():
+            self._days.ensure(self._connected(), days)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Any]:
+        with self._translated():
+            connection = self._connected()
+            with connection, connection.cursor() as cursor:
+                yield cursor
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg2.Error as error:
+            said = str(error).strip().partition("\n")[0]
+            kind = (error.pgcode or "08")[:2]
+            if kind in _OF_THE_ROWS:
+                # A partition may have been dropped; then its rows are refused (23514), once.
+                self._days.forget()
+                raise RowsRefusedError(said) from error
+            self.close()
+            if kind in _OF_THE_MOMENT:
+                raise StorageUnavailableError(f"PostgreSQL: {said}") from error
+            raise StorageError(f"PostgreSQL refuses what the warehouse does: {said}") from error
+
+    def _connected(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._days.forget()
+            connection = self._connection = connect(self._url)
+            with connection, connection.cursor() as cursor:
+                # A writer that hangs in the middle must not keep the next owner waiting.
+                cursor.execute("SET idle_in_transaction_session_timeout = '60s'")
+                for staged in STAGED.values():
+                    cursor.execute(staged.create)
+        return self._connection
