@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Column
 
-__all__ = ["Staged", "as_csv"]
+__all__ = ["Staged", "as_csv", "moment"]
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it so
 
@@ -28,7 +28,7 @@ _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy l
 def as_csv(rows: Iterable[tuple[Any, ...]]) -> bytes:
     """Rows as COPY reads them. NUL, which PostgreSQL's text cannot hold, becomes U+FFFD."""
     out = io.StringIO(newline="")
-    csv.writer(out, lineterminator="\n").writerows(rows)
+    csv.writer(out, lineterminator="\r\n").writerows(rows)  # so that both are quoted in a field
     text = out.getvalue()
     if "\0" in text:
         text = text.replace("\0", "\ufffd")
@@ -67,11 +67,16 @@ class Staged:
         )
 
 
+def moment(milliseconds: str) -> str:
+    """The expression of the moment; exact in any year, which a division by 1000.0 is not."""
+    return f"(to_timestamp({milliseconds} / 1000) + {milliseconds} % 1000 * interval '1 ms')"
+
+
 def converted(column: Column[Any]) -> str:
     """The expression that makes a column's value of the staged one."""
     name, kind = column.name, column.type
     if isinstance(kind, TIMESTAMP):
-        return f"to_timestamp({name} / 1000.0::float8)"
+        return moment(name)
     if isinstance(kind, Numeric) and kind.scale == 6:
         return f"{name} * 0.000001"
     if isinstance(kind, Date):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trackstream.storage import schema
 from trackstream.storage.warehouse import rows
-from trackstream.storage.warehouse.staging import Staged
+from trackstream.storage.warehouse.staging import Staged, moment
 
 __all__ = ["DIMENSIONS", "INSERTS", "STAGED"]
 
@@ -53,14 +53,15 @@ INSERTS: dict[str, str] = {
 }
 """By table, from its temporary table. At most one row a key where the newest revision is kept."""
 
-_USERS = """
+_USERS = f"""
 INSERT INTO dim_users (app_id, person, first_seen_at, last_seen_at, user_id, country, os_name)
 SELECT DISTINCT ON (app_id, person)
     app_id, person,
-    to_timestamp(min(event_at) OVER (PARTITION BY app_id, person) / 1000.0::float8),
-    to_timestamp(event_at / 1000.0::float8),
-    user_id, country, os_name
-FROM stage_fact_events ORDER BY app_id, person, event_at DESC, event_id
+    {moment("first_at")}, {moment("event_at")}, user_id, country, os_name
+FROM (
+    SELECT *, min(event_at) OVER (PARTITION BY app_id, person) AS first_at FROM stage_fact_events
+) AS seen
+ORDER BY app_id, person, event_at DESC, event_id
 ON CONFLICT (app_id, person) DO UPDATE SET
     first_seen_at = LEAST(dim_users.first_seen_at, excluded.first_seen_at),
     last_seen_at = GREATEST(dim_users.last_seen_at, excluded.last_seen_at),
@@ -76,14 +77,14 @@ ON CONFLICT (app_id, person) DO UPDATE SET
 WHERE excluded.first_seen_at < dim_users.first_seen_at
     OR excluded.last_seen_at > dim_users.last_seen_at
     OR (dim_users.user_id IS NULL AND excluded.user_id IS NOT NULL)
-"""
+"""  # noqa: S608 - names of our schema
 
 # In one order for all writers, so that two of them cannot wait for each other.
-_CAMPAIGNS = """
+_CAMPAIGNS = f"""
 INSERT INTO dim_campaigns
     (app_id, campaign, channel, network, utm_source, utm_medium, first_seen_at, last_seen_at)
 SELECT app_id, campaign, max(channel), max(network), max(utm_source), max(utm_medium),
-    to_timestamp(min(at) / 1000.0::float8), to_timestamp(max(at) / 1000.0::float8)
+    {moment("min(at)")}, {moment("max(at)")}
 FROM (
     SELECT app_id, coalesce(campaign_id, utm_campaign) AS campaign, channel,
         NULL AS network, utm_source, utm_medium, event_at AS at
@@ -103,7 +104,7 @@ ON CONFLICT (app_id, campaign) DO UPDATE SET
 WHERE excluded.first_seen_at < dim_campaigns.first_seen_at
     OR excluded.last_seen_at > dim_campaigns.last_seen_at
     OR (dim_campaigns.network IS NULL AND excluded.network IS NOT NULL)
-"""
+"""  # noqa: S608 - names of our schema
 
 DIMENSIONS: dict[str, str] = {"dim_users": _USERS, "dim_campaigns": _CAMPAIGNS}
 """Run last in the transaction: campaigns are rows that all writers share."""
