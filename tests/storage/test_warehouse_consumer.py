@@ -1,0 +1,319 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import asynccontextmanager, closing
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import psycopg2
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from tests.storage.records import (
+    AT_MS,
+    DAY_MS,
+    a_rejected,
+    a_session,
+    an_attribution,
+    an_event,
+)
+from trackstream.codec import encode
+from trackstream.settings import Settings
+from trackstream.storage.errors import InvalidValueError, StorageError
+from trackstream.storage.topics import bootstrap_servers, ensure_topics
+from trackstream.storage.warehouse import Progress, run
+from trackstream.storage.warehouse.consumer import group_of
+from trackstream.storage.warehouse.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from trackstream.core.records import Record
+
+
+class Log:
+    """The topics of one test, and the tables that should follow them."""
+
+    def __init__(self, settings: Settings, producer: AIOKafkaProducer) -> None:
+        self.settings = settings
+        self._producer = producer
+
+    async def send(self, topic: str, *records: Record | bytes) -> None:
+        name = self.settings.topic_prefix + topic
+        sent = []
+        for number, record in enumerate(records):
+            value = record if isinstance(record, bytes) else encode(record)
+            sent.append(await self._producer.send(name, value, key=b"%d" % number))
+        await asyncio.gather(*sent)
+
+    def one(self, query: str) -> Any:
+        with (
+            closing(psycopg2.connect(self.settings.postgres_url)) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(query)
+            row = cursor.fetchone()
+            return None if row is None else row[0]
+
+    def count(self, table: str) -> int:
+        found: int = self.one(f"SELECT count(*) FROM {table}")
+        return found
+
+    async def until(self, true: Callable[[], object], *, timeout_s: float = 30) -> None:
+        async with asyncio.timeout(timeout_s):
+            while not await asyncio.to_thread(true):  # noqa: ASYNC110 - a database tells nobody
+                await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+async def log(kafka_url: str, topic_prefix: str, migrated_url: str) -> AsyncIterator[Log]:
+    settings = Settings(
+        kafka_url=kafka_url,
+        postgres_url=migrated_url,
+        topic_prefix=topic_prefix,
+        topic_partitions=3,
+    )
+    await ensure_topics(settings)
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers(kafka_url))
+    await producer.start()
+    yield Log(settings, producer)
+    await producer.stop()
+
+
+@asynccontextmanager
+async def _running(
+    settings: Settings, progress: Progress | None = None
+) -> AsyncIterator[asyncio.Task[None]]:
+    stop, ready = asyncio.Event(), asyncio.Event()
+    task = asyncio.create_task(run(settings, stop=stop, on_ready=ready.set, progress=progress))
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait([task, waiting], timeout=30, return_when=asyncio.FIRST_COMPLETED)
+    assert ready.is_set(), "not ready"
+    try:
+        yield task
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 20)
+
+
+async def test_all_topics_are_written_and_counted(log: Log) -> None:
+    progress = Progress()
+    await log.send("events", *(an_event(f"e{n}") for n in range(100)))
+    async with _running(log.settings, progress):
+        await log.send("sessions", a_session("s", 1), a_session("t", 1))
+        await log.send("attributions", an_attribution())
+        await log.send("rejected", a_rejected(), b"nonsense")
+        await log.until(lambda: log.count("rejected") == 2)
+        await log.until(lambda: log.count("fact_events") == 100)
+        await log.until(lambda: log.count("attributions") == 1)
+        await log.until(lambda: log.count("fact_sessions") == 2)
+    assert progress.messages == 105
+    assert progress.rows["fact_events"] == 100
+    assert progress.rows["attribution_revisions"] == 1
+    assert progress.batches >= 1
+    assert progress.write_s > 0
+    assert "105 messages" in str(progress)
+
+
+async def test_a_restart_goes_on_where_the_rows_end(log: Log) -> None:
+    await log.send("events", *(an_event(f"a{n}") for n in range(50)))
+    async with _running(log.settings):
+        await log.until(lambda: log.count("fact_events") == 50)
+    # Rows that are gone do not come back: what was written is not read again.
+    with closing(psycopg2.connect(log.settings.postgres_url)) as connection, connection:
+        connection.cursor().execute("DELETE FROM fact_events")
+    progress = Progress()
+    await log.send("events", *(an_event(f"b{n}") for n in range(50)))
+    async with _running(log.settings, progress):
+        await log.until(lambda: log.count("fact_events") >= 50)
+    assert log.count("fact_events") == 50
+    assert progress.messages == 50
+
+
+async def test_postgresql_decides_where_to_go_on_not_kafka(log: Log) -> None:
+    await log.send("events", *(an_event(f"e{n}") for n in range(50)))
+    # Kafka is told that all was read: a lie, as after a crash between its commit and ours.
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers(log.settings.kafka_url),
+        group_id=group_of(log.settings),
+        enable_auto_commit=False,
+    )
+    await consumer.start()
+    partitions = [TopicPartition(log.settings.topic_prefix + "events", n) for n in range(3)]
+    consumer.assign(partitions)
+    ends = await consumer.end_offsets(partitions)
+    await consumer.commit(ends)
+    await consumer.stop()
+    async with _running(log.settings):
+        await log.until(lambda: log.count("fact_events") == 50)
+
+
+async def test_kafka_is_told_too(log: Log) -> None:
+    await log.send("events", *(an_event(f"e{n}") for n in range(50)))
+    async with _running(log.settings):
+        await log.until(lambda: log.count("fact_events") == 50)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers(log.settings.kafka_url),
+        group_id=group_of(log.settings),
+        enable_auto_commit=False,
+    )
+    await consumer.start()
+    partitions = [TopicPartition(log.settings.topic_prefix + "events", n) for n in range(3)]
+    consumer.assign(partitions)
+    told = [await consumer.committed(one) or 0 for one in partitions]
+    await consumer.stop()
+    assert sum(told) == 50
+
+
+async def test_partitions_are_shared_and_handed_over_without_loss_or_repetition(log: Log) -> None:
+    first, second = Progress(), Progress()
+    enough = asyncio.Event()
+    sent = 0
+
+    async def keep_sending() -> None:
+        nonlocal sent
+        while not enough.is_set():
+            await log.send("events", *(an_event(f"{sent + n}") for n in range(25)))
+            sent += 25
+            await asyncio.sleep(0.05)
+
+    async with _running(log.settings, first):
+        sending = asyncio.create_task(keep_sending())
+        async with _running(log.settings, second):
+            await log.until(lambda: second.rows["fact_events"] > 20)
+        await log.until(lambda: first.messages + second.messages >= sent)
+        enough.set()
+        await sending
+        await log.until(lambda: log.count("fact_events") >= sent)
+    assert first.rows["fact_events"] + second.rows["fact_events"] == sent
+    # A message's effect is committed once: nothing was read twice for being handed over.
+    assert first.messages + second.messages == sent
+
+
+async def test_a_writer_that_was_replaced_unnoticed_joins_again_and_loses_nothing(
+    log: Log, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with _running(log.settings):
+        await log.send("events", an_event("a"))
+        await log.until(lambda: log.count("fact_events") == 1)
+        # As if the group had given the partitions to another, who has claimed them.
+        other = Writer(log.settings.postgres_url or "", group_of(log.settings))
+        other.claim([(log.settings.topic_prefix + "events", n) for n in range(3)])
+        other.close()
+        await log.send("events", *(an_event(f"b{n}") for n in range(20)))
+        await log.until(lambda: log.count("fact_events") == 21)
+    assert "joining the group again" in caplog.text
+
+
+async def test_while_postgresql_is_away_it_waits_and_then_writes_all(
+    log: Log, postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = urlsplit(log.settings.postgres_url or "").path[1:]
+
+    def administer(*statements: str) -> None:
+        with closing(psycopg2.connect(postgres_url)) as connection:
+            connection.autocommit = True
+            for statement in statements:
+                connection.cursor().execute(statement)
+
+    with caplog.at_level(logging.INFO, "trackstream.storage.warehouse"):
+        async with _running(log.settings):
+            await log.send("events", an_event("a"))
+            await log.until(lambda: log.count("fact_events") == 1)
+            await asyncio.to_thread(
+                administer,
+                f"ALTER DATABASE {name} ALLOW_CONNECTIONS false",
+                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
+            )
+            await log.send("events", *(an_event(f"b{n}") for n in range(20)))
+            await log.until(lambda: "the warehouse waits" in caplog.text)
+            await asyncio.sleep(1)
+            await log.send("events", *(an_event(f"c{n}") for n in range(20)))
+            await asyncio.to_thread(administer, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+            await log.until(lambda: log.count("fact_events") == 41)
+    assert caplog.text.count("the warehouse waits") == 1
+    assert caplog.text.count("the warehouse goes on") == 1
+
+
+async def test_stopping_while_postgresql_is_away_loses_nothing(
+    log: Log, postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = urlsplit(log.settings.postgres_url or "").path[1:]
+
+    def allow(word: str) -> None:
+        with closing(psycopg2.connect(postgres_url)) as connection:
+            connection.autocommit = True
+            connection.cursor().execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {word}")
+            connection.cursor().execute(
+                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+            )
+
+    async with _running(log.settings):
+        await asyncio.to_thread(allow, "false")
+        # Two batches, so that the second must not be written without the first.
+        for batch in range(4):
+            await log.send("events", *(an_event(f"{batch}-{n}") for n in range(20)))
+            await asyncio.sleep(0.3)
+        await log.until(lambda: "the warehouse waits" in caplog.text)
+    await asyncio.to_thread(allow, "true")
+    assert log.count("fact_events") == 0
+    async with _running(log.settings):
+        await log.until(lambda: log.count("fact_events") == 80)
+
+
+async def test_one_bad_row_among_many_is_rejected_alone(log: Log) -> None:
+    events = [an_event(f"e{n}") for n in range(200)]
+    events[77] = an_event("bad", properties="{")
+    events[150] = an_event("long", person="".join(chr(0x4E00 + n) for n in range(9000)))
+    async with _running(log.settings):
+        await log.send("events", *events)
+        await log.until(lambda: log.count("rejected") == 2)
+        await log.until(lambda: log.count("fact_events") == 198)
+    assert log.one("SELECT payload FROM rejected WHERE detail LIKE '%json%'").tobytes() == encode(
+        events[77]
+    )
+    assert log.one("SELECT count(DISTINCT reasons) FROM rejected") == 1
+    assert log.one("SELECT reasons FROM rejected LIMIT 1") == ["invalid_value"]
+
+
+async def test_history_of_many_days_is_written(log: Log) -> None:
+    events = [an_event(str(n), timestamp_ms=AT_MS - 3650 * DAY_MS + n * DAY_MS) for n in range(100)]
+    async with _running(log.settings):
+        await log.send("events", *events)
+        await log.until(lambda: log.count("fact_events") == 100)
+    assert log.one("SELECT count(DISTINCT event_day) FROM fact_events") == 100
+
+
+async def test_a_topic_that_was_made_anew_is_read_from_its_start(
+    log: Log, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(psycopg2.connect(log.settings.postgres_url)) as connection, connection:
+        for number in range(3):
+            connection.cursor().execute(
+                "INSERT INTO consumer_offsets VALUES (%s, %s, %s, 1000, 1, now())",
+                (group_of(log.settings), log.settings.topic_prefix + "events", number),
+            )
+    await log.send("events", *(an_event(f"e{n}") for n in range(20)))
+    async with _running(log.settings):
+        await log.until(lambda: log.count("fact_events") == 20)
+    assert "made anew" in caplog.text
+
+
+async def test_a_database_that_is_not_migrated_ends_it_with_the_reason(
+    log: Log, database_url: str
+) -> None:
+    with closing(psycopg2.connect(database_url)) as connection, connection:
+        connection.cursor().execute("DROP TABLE consumer_offsets")
+    with pytest.raises(StorageError, match="consumer_offsets"):
+        await asyncio.wait_for(run(log.settings, stop=asyncio.Event()), 20)
+
+
+async def test_without_a_url_the_setting_is_named(kafka_url: str) -> None:
+    with pytest.raises(InvalidValueError, match="TRACKSTREAM_POSTGRES_URL"):
+        await run(Settings(kafka_url=kafka_url), stop=asyncio.Event())
+
+
+def test_the_group_is_one_for_each_prefix() -> None:
+    assert group_of(Settings()) == "trackstream-warehouse"
+    assert group_of(Settings(topic_prefix="test.")) == "test.trackstream-warehouse"
