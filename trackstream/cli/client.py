@@ -70,6 +70,8 @@ class Collector:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections),
             timeout=aiohttp.ClientTimeout(total=60),
+            # The events are others': one that has no user agent must not get ours.
+            skip_auto_headers={"User-Agent"},
         )
 
     async def __aenter__(self) -> Self:

@@ -107,3 +107,6 @@ def _log_to_stderr(level: str) -> None:
     logging.basicConfig(
         level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    # It tells of each step of each rebalance.
+    if level == "info":
+        logging.getLogger("aiokafka").setLevel(logging.WARNING)

@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "attribution_line", "ready_json", "ready_text"]
 
 
+_PHONE = "Mozilla/5.0 (Linux; Android 14; Pixel 8)"
+"""Programs such as curl are crawlers to the collector, whose clicks are redirected, not kept."""
+
+_INSTALL = (
+    """{"event": "install", "device_id": "device-1", """
+    # The shell puts the time in, to the millisecond: in whole seconds it would be before the click.
+    """"timestamp": "'$(date -u +%FT%T.%3NZ)'"}"""
+)
+
+
 class Progress:
     """Lines on standard error, with a moving one in a terminal that names what is awaited."""
 
@@ -83,16 +93,18 @@ def ready_text(running: Running, *, slug: str, data_dir: Path, console: Console)
     say(f"  app         {running.app_id}, write key {running.write_key}")
     say(f"  data, logs  {data_dir}")
     say()
-    say("A click on a tracking link, from some device:")
+    say("A click on a tracking link, from a phone (curl's own clicks do not count):")
     say()
-    say(f"  curl -si '{running.collector_url}/c/{slug}?device_id=device-1'")
+    say(f"  curl -si -A '{_PHONE}' \\")
+    say(f"    '{running.collector_url}/c/{slug}?device_id=device-1'")
     say()
-    say("The first open of the app on that device:")
+    say("The first open of the app on that phone:")
     say()
-    say(f"  curl -s {running.collector_url}/v1/install \\")
+    say(f"  curl -s -A '{_PHONE}' \\")
+    say(f"    {running.collector_url}/v1/install \\")
     say(f"    -H 'X-Trackstream-Write-Key: {running.write_key}' \\")
     say("    -H 'Content-Type: application/json' \\")
-    say("""    -d '{"event": "install", "device_id": "device-1"}'""")
+    say(f"    -d '{_INSTALL}'")
     say()
     say("Each attribution shows here as it is made. Ctrl-C stops everything.")
 
