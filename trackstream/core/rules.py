@@ -1,13 +1,80 @@
-"""The rules of an app: windows, bounds, conversions. Versioned, and named in decisions."""
+"""The rules of an app: windows, waterfall, conversions, fraud. Versioned, named in decisions."""
 
 from __future__ import annotations
 
 import msgspec
 
-__all__ = ["DEFAULT", "Rules"]
+__all__ = [
+    "DAY_MS",
+    "DEFAULT",
+    "HOUR_MS",
+    "MATCH_TYPES",
+    "Blocklists",
+    "FraudRules",
+    "Rules",
+]
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+
+MATCH_TYPES = (
+    "click_deterministic",
+    "click_probabilistic",
+    "view_deterministic",
+    "view_probabilistic",
+)
+"""Strongest first, as in the measurement partners' documentation."""
+
+FRAUD_RULES = (
+    "click_after_install_began",
+    "click_to_install_too_short",
+    "bot",
+    "emulator",
+    "blocked_ip",
+    "blocked_user_agent",
+    "blocked_sub_publisher",
+    "click_flooding",
+    "click_used_before",
+    "flooding_source",
+    "geo_mismatch",
+)
+"""In the order in which they are asked; the first that rejects is the reason that is named."""
+
+
+def _default_actions() -> dict[str, str]:
+    return {
+        **dict.fromkeys(FRAUD_RULES, "reject"),
+        "click_to_install_too_short": "off",
+        "geo_mismatch": "flag",
+    }
+
+
+class Blocklists(msgspec.Struct, frozen=True, kw_only=True):
+    """Who gets no credit. Sources are `campaign_id/sub_publisher`, marked by the flooding job."""
+
+    ips: tuple[str, ...] = ()
+    """Addresses and CIDR networks."""
+    user_agents: tuple[str, ...] = ()
+    """Parts of user agent strings, in any case."""
+    sub_publishers: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
+
+class FraudRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What each rule does (`reject`, `flag` or `off`), and the thresholds."""
+
+    actions: dict[str, str] = msgspec.field(default_factory=_default_actions)
+    min_click_to_install_ms: int = 10_000
+    """Shorter than any download; only without the store's own timestamps."""
+    max_touches_per_hour: int = 60
+    """Clicks of one deterministic identifier within an hour; more is flooding."""
+    emulator_models: tuple[str, ...] = (
+        "sdk_gphone",
+        "android sdk built for",
+        "emulator",
+        "simulator",
+    )
+    blocklists: Blocklists = Blocklists()
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,18 +85,39 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     click_probabilistic_window_ms: int = 24 * HOUR_MS
     view_window_ms: int = 24 * HOUR_MS
     view_probabilistic_window_ms: int = 6 * HOUR_MS
+    waterfall: tuple[str, ...] = MATCH_TYPES
+    """Match types in order of preference; one that is left out is not used."""
     probabilistic: bool = True
     """Whether fingerprints are used at all."""
     min_confidence: float = 0.6
     """Below it a probabilistic match is refused."""
+    ambiguity_margin: float = 0.05
+    """Two devices whose confidence differs by less are too close: neither is chosen."""
+    reattribution_after_ms: int = 90 * DAY_MS
+    """A reinstall after so long without any conversion of the device is attributed anew."""
+    reengagement_window_ms: int = 7 * DAY_MS
+    """For how long events inherit from a re-engagement instead of from the install."""
+    conversion_events: tuple[str, ...] = ("purchase", "sign_up")
+    reengagement_events: tuple[str, ...] = ("app_open", "deep_link_opened")
+    """Re-engagements when they name a click or a campaign."""
+    own_touch_events: tuple[str, ...] = ()
+    """Conversions that are matched by their own touches even after an install (web)."""
+    model: str = "last"
+    models: tuple[str, ...] = ("first", "last", "linear", "position", "time_decay", "priority")
+    """Multi-touch models whose credits are computed beside the decision."""
+    half_life_ms: int = 7 * DAY_MS
+    channel_weights: dict[str, float] = {}
+    """Of the priority model; a channel that is not named weighs 1."""
+    fraud: FraudRules = FraudRules()
     depth: int = 2
     """Identifiers reached by at most this many links are asked."""
+    max_asked: int = 64
+    """Identifiers that one conversion asks at most."""
     max_touches: int = 200
     max_links: int = 32
     max_probes: int = 200
     """Bounds of what one identifier's owner remembers, newest kept."""
     answer_deadline_ms: int = 30_000
-    conversion_events: tuple[str, ...] = ("purchase", "sign_up")
     session_gap_ms: int = 30 * 60_000
     session_memory_ms: int = 7 * DAY_MS
     """How far behind a subject's newest event a late one may still change its sessions."""
@@ -40,6 +128,15 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """How far ahead of its arrival an event may be; beyond it is set to its arrival."""
     late_after_ms: int = DAY_MS
     """How far behind its arrival an event is marked late."""
+
+    def window_ms(self, match_type: str) -> int:
+        """How old a touch of this match type may be."""
+        return {
+            "click_deterministic": self.click_window_ms,
+            "click_probabilistic": self.click_probabilistic_window_ms,
+            "view_deterministic": self.view_window_ms,
+            "view_probabilistic": self.view_probabilistic_window_ms,
+        }[match_type]
 
 
 DEFAULT = Rules()

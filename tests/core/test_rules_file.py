@@ -1,0 +1,91 @@
+"""A rules file is checked as a whole, and the same rules always have the same version."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+
+from trackstream.core.rules import DAY_MS, DEFAULT
+from trackstream.core.rules_file import RulesError, rules_from
+
+GOOD = """
+click_window = "14d"
+view_window = "90m"
+waterfall = ["click_deterministic", "view_deterministic"]
+conversion_events = ["subscribe"]
+min_confidence = 0.75
+
+[channel_weights]
+search = 2.5
+
+[fraud]
+min_click_to_install = "5s"
+[fraud.actions]
+bot = "flag"
+[fraud.blocklists]
+ips = ["203.0.113.0/24", "2001:db8::1"]
+"""
+
+
+def test_a_file_changes_what_it_names_and_nothing_else() -> None:
+    rules = rules_from(tomllib.loads(GOOD), base=DEFAULT)
+    assert rules.click_window_ms == 14 * DAY_MS
+    assert rules.view_window_ms == 90 * 60_000
+    assert rules.waterfall == ("click_deterministic", "view_deterministic")
+    assert rules.channel_weights == {"search": 2.5}
+    assert rules.fraud.min_click_to_install_ms == 5000
+    assert rules.fraud.actions["bot"] == "flag"
+    assert rules.fraud.actions["emulator"] == DEFAULT.fraud.actions["emulator"]
+    assert rules.fraud.blocklists.ips == ("203.0.113.0/24", "2001:db8::1")
+    assert rules.depth == DEFAULT.depth
+
+
+def test_the_version_is_the_contents() -> None:
+    one = rules_from(tomllib.loads(GOOD), base=DEFAULT)
+    same = rules_from(tomllib.loads("\n# a remark\n" + GOOD), base=DEFAULT)
+    other = rules_from(tomllib.loads(GOOD.replace("14d", "13d")), base=DEFAULT)
+    assert one.version == same.version
+    assert one.version != other.version
+    assert one.version.startswith("rules-")
+
+
+def test_every_problem_is_told_at_once() -> None:
+    bad = """
+click_window = "31d"
+view_window = 5
+colour = "red"
+version = "mine"
+depth = 9
+waterfall = ["click_deterministic", "guess"]
+min_confidence = 2
+conversion_events = "purchase"
+channel_weights = { search = -1.0 }
+[fraud]
+speed = 3
+[fraud.actions]
+bot = "shoot"
+luck = "reject"
+[fraud.blocklists]
+ips = ["somewhere"]
+"""
+    with pytest.raises(RulesError) as caught:
+        rules_from(tomllib.loads(bad), base=DEFAULT)
+    told = "\n".join(caught.value.problems)
+    for part in (
+        "click_window takes at most 30d",
+        "view_window takes a duration",
+        "colour is not a rule",
+        "version is not a rule",
+        "depth takes",
+        "waterfall: guess",
+        "min_confidence takes",
+        "conversion_events Expected `array`",
+        "channel_weights: search is negative",
+        "fraud.speed is not a rule",
+        "fraud.actions.bot takes reject",
+        "fraud.actions.luck is not a rule",
+        "somewhere is no address",
+    ):
+        assert part in told
+    assert len(caught.value.problems) == 13
