@@ -269,6 +269,8 @@ class Attribution(Record, frozen=True, kw_only=True):
     window_ms: int | None = None
     inherited_from: str | None = None
     """The conversion whose attribution this one takes over."""
+    inherited_at_ms: int | None = None
+    """When that conversion was."""
     candidates: list[Candidate] = []
     unanswered: list[str] = []
     """Identifiers whose owner had not answered when the decision was made."""
@@ -278,6 +280,8 @@ class Attribution(Record, frozen=True, kw_only=True):
     country: str | None = None
     revenue_micros: int | None = None
     currency: str | None = None
+    identifiers: list[str] = []
+    """The conversion's own identifiers, preferred first."""
 
 
 class Event(Record, frozen=True, kw_only=True):

@@ -201,7 +201,7 @@ def _decided(
     return after, GatherOutcome(
         probes=probes,
         outcomes=_outcomes(after.conversion, decision, now),
-        attribution=_attribution(after.conversion, decision, now, rules),
+        attribution=_attribution(after, decision, now, rules),
     )
 
 
@@ -241,8 +241,10 @@ def _outcomes(conversion: Conversion, decision: Decision, now: Decided) -> list[
 
 
 def _attribution(
-    conversion: Conversion, decision: Decision, now: Decided, rules: Rules
+    state: ConversionState, decision: Decision, now: Decided, rules: Rules
 ) -> Attribution:
+    conversion = state.conversion
+    inherited = state.priors.get(decision.inherited_from or "")
     return Attribution(
         conversion_id=conversion.conversion_id,
         revision=now.revision,
@@ -260,6 +262,7 @@ def _attribution(
         identifier=decision.identifier,
         window_ms=decision.window_ms,
         inherited_from=decision.inherited_from,
+        inherited_at_ms=inherited.prior.at_ms if inherited else None,
         candidates=decision.candidates,
         unanswered=now.unanswered,
         rules_version=rules.version,
@@ -268,4 +271,5 @@ def _attribution(
         country=conversion.country,
         revenue_micros=conversion.revenue_micros,
         currency=conversion.currency,
+        identifiers=conversion.identifiers,
     )
