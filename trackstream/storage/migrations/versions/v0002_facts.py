@@ -51,6 +51,8 @@ CREATE TABLE attribution_revisions (
     previous_touch_id TEXT,
     CONSTRAINT attribution_revisions_pkey PRIMARY KEY (app_id, conversion_id, revision)
 );
+CREATE INDEX attribution_revisions_conversion_id_idx ON attribution_revisions (conversion_id);
+CREATE INDEX attribution_revisions_event_id_idx ON attribution_revisions (event_id);
 
 CREATE TABLE attributions (
     app_id TEXT NOT NULL,
