@@ -16,7 +16,7 @@ from trackstream.core.redirects import destination_of, location_of
 from trackstream.core.touches import Visit, click_id_of, keys_of, language_of, touch_of
 from trackstream.http.client import COOKIE, client_ip, cookie_of, header
 from trackstream.http.problems import Refusal, problem_response
-from trackstream.http.steps import Message, Parts, deliver, run_steps
+from trackstream.http.steps import Message, Parts, deliver, not_yet, run_steps
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -99,7 +99,7 @@ async def _parse(sighting: Sighting, parts: Parts) -> Refusal | None:
             return Refusal(Reason.MISSING_FIELD, "cid is missing")
         link = parts.directory.link_by_campaign(campaign_id)
     if link is None or parts.directory.app(link.app_id) is None:
-        return Refusal(Reason.UNKNOWN_LINK, "there is no such tracking link")
+        return not_yet(Refusal(Reason.UNKNOWN_LINK, "there is no such tracking link"), parts)
     if link.expires_at_ms is not None and link.expires_at_ms <= sighting.now_ms:
         return Refusal(Reason.EXPIRED_LINK, "this tracking link has expired")
     sighting.link = link

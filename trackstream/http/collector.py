@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Handler = Callable[[web.Request], Awaitable[web.Response]]
 
-__all__ = ["add_routes", "create_collector", "nothing_missing"]
+__all__ = ["add_routes", "create_collector", "nothing_missing", "problems_middleware"]
 
 _KINDS: tuple[Kind, ...] = ("event", "batch", "install")
 
@@ -65,7 +65,7 @@ def create_collector(
         missing: what is not ready yet, by name; empty: ready.
         gather: adds other processes' metrics to one's own.
     """
-    application = web.Application(middlewares=[_problems])
+    application = web.Application(middlewares=[problems_middleware])
     add_routes(
         application,
         Parts(
@@ -100,12 +100,12 @@ def add_routes(application: web.Application, parts: Parts) -> None:
         return operations.metrics(parts)
 
     def get(path: str, route: str, handler: Handler) -> None:
-        router.add_get(path, counted(route, handler, parts.metrics))
+        router.add_get(path, counted(route, handler, parts))
 
     for kind in _KINDS:
         path = f"/v1/{kind}"
-        router.add_post(path, counted(kind, ingest_handler(kind, parts), parts.metrics))
-        router.add_route("OPTIONS", path, counted("preflight", answer_preflight, parts.metrics))
+        router.add_post(path, counted(kind, ingest_handler(kind, parts), parts))
+        router.add_route("OPTIONS", path, counted("preflight", answer_preflight, parts))
     click = touch_handler("click", parts)
     get("/v1/click", "click", click)
     get("/c/{slug}", "click", click)
@@ -118,7 +118,7 @@ def add_routes(application: web.Application, parts: Parts) -> None:
 
 
 @web.middleware
-async def _problems(
+async def problems_middleware(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     """Unknown paths and methods as problem documents, too."""

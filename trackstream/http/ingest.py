@@ -21,7 +21,7 @@ from trackstream.http.client import client_ip, cookie_of, header
 from trackstream.http.cors import show_to_origin
 from trackstream.http.problems import Refusal, as_json, problem_response
 from trackstream.http.rejections import original, rejected_message
-from trackstream.http.steps import Message, Parts, deliver, run_steps
+from trackstream.http.steps import Message, Parts, deliver, not_yet, run_steps
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -101,7 +101,7 @@ async def _authenticate(post: Post, parts: Parts) -> Refusal | None:
         now_s=post.received_at_ms // 1000,
     )
     if isinstance(caller, Refusal):
-        return caller
+        return not_yet(caller, parts)
     post.caller = caller
     return None
 

@@ -151,7 +151,9 @@ def _histogram_lines(histogram: Histogram) -> list[str]:
     counts = histogram.counts or [0] * (len(histogram.bounds_s) + 1)
     lines = []
     below = 0
-    for bound, count in zip([*map(str, histogram.bounds_s), "+Inf"], counts, strict=True):
+    for bound, count in zip(
+        [*(f"{one:g}" for one in histogram.bounds_s), "+Inf"], counts, strict=True
+    ):
         below += count
         lines.append(f'{histogram.name}_bucket{{le="{bound}"}} {below}')
     return [

@@ -24,7 +24,17 @@ if TYPE_CHECKING:
     from trackstream.ports import Directory, Sink, TouchCache, UserAgentLookup
     from trackstream.settings import Settings
 
-__all__ = ["Message", "Parts", "Step", "clock_ms", "counted", "deliver", "run_steps"]
+__all__ = [
+    "Message",
+    "Parts",
+    "Step",
+    "Traffic",
+    "clock_ms",
+    "counted",
+    "deliver",
+    "not_yet",
+    "run_steps",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +53,14 @@ def _nothing_missing() -> list[str]:
     return []
 
 
+@dataclass(slots=True)
+class Traffic:
+    """How many requests are being answered, and whether connections are to end after them."""
+
+    in_flight: int = 0
+    closing: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What handlers depend on; see `collector.create_collector`."""
@@ -57,6 +75,7 @@ class Parts:
     missing: Callable[[], list[str]] = _nothing_missing
     metrics: Metrics = field(default_factory=Metrics)
     gather: Callable[[Metrics], Metrics] = lambda own: own
+    traffic: Traffic = field(default_factory=Traffic)
     version: str = field(default_factory=lambda: installed_version("trackstream"))
 
 
@@ -95,18 +114,33 @@ async def deliver(
     return None
 
 
+def not_yet(refusal: Refusal, parts: Parts) -> Refusal:
+    """The refusal, unless it may be only because the collector has not read everything yet."""
+    unknown = {Reason.UNAUTHENTICATED, Reason.UNKNOWN_APP, Reason.UNKNOWN_LINK}
+    missing = parts.missing() if refusal.reason in unknown else []
+    if not missing:
+        return refusal
+    return Refusal(Reason.UNAVAILABLE, f"not ready: waiting for {', '.join(missing)}")
+
+
 def counted(
-    route: str, handler: Callable[[web.Request], Awaitable[web.Response]], metrics: Metrics
+    route: str, handler: Callable[[web.Request], Awaitable[web.Response]], parts: Parts
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
     """The handler, counted by status; what it raises is logged and answered as `internal`."""
+    metrics, traffic = parts.metrics, parts.traffic
 
     async def handle(request: web.Request) -> web.Response:
+        traffic.in_flight += 1
         try:
             response = await handler(request)
         except Exception:  # noqa: BLE001 - whatever it is, the caller gets an answer
             _log.exception("a request to %s failed", route)
             metrics.refusals.add((Reason.INTERNAL,))
             response = problem_response(Refusal(Reason.INTERNAL, "an error of the collector's"))
+        finally:
+            traffic.in_flight -= 1
+        if traffic.closing:
+            response.force_close()
         metrics.requests.add((route, str(response.status)))
         return response
 

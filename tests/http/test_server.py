@@ -1,0 +1,290 @@
+"""The collector as its users run it: a program on a port, with the real servers behind it."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from tests.http.service import ANDROID
+from trackstream import codec
+from trackstream.core.records import Envelope, Record, Touch
+from trackstream.core.signing import signed_headers
+from trackstream.http.server import listen
+from trackstream.ports import Key
+from trackstream.settings import Settings, SettingsError
+from trackstream.storage.database import make_engine
+from trackstream.storage.migrations import migrate
+from trackstream.storage.registry import Registry
+from trackstream.storage.sealing import MasterKey
+from trackstream.storage.topics import ensure_topics
+
+pytestmark = pytest.mark.xdist_group("collector")
+
+
+@pytest.fixture
+def settings(
+    kafka_url: str, database_url: str, redis_url: str, topic_prefix: str, tmp_path: Path
+) -> Settings:
+    return Settings(
+        data_dir=tmp_path,
+        kafka_url=kafka_url,
+        postgres_url=database_url,
+        redis_url=redis_url,
+        topic_prefix=topic_prefix,
+        topic_partitions=2,
+        master_key="ab" * 32,
+        collector_port=free_port(),
+        produce_timeout_s=5,
+    )
+
+
+@pytest.fixture
+def key(settings: Settings) -> Key:
+    """A key of an app that has a link, in a migrated database."""
+    migrate(settings.postgres_url)
+    engine = make_engine(settings.postgres_url)
+    registry = Registry(engine, MasterKey.load(settings))
+    registry.create_app("shop")
+    registry.create_link(
+        app_id="shop",
+        campaign_id="cmp001",
+        campaign="Sale",
+        channel="paid",
+        web_url="https://shop.example/",
+        android_url="https://play.google.com/store/apps/details?id=a.b",
+        deep_link="shop://sale",
+        slug="sale",
+    )
+    made = registry.create_key("shop", "server")
+    engine.dispose()
+    return made
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(settings: Settings, workers: int = 1) -> Iterator[psutil.Process]:
+    """The collector as a process of its own."""
+    code = (
+        "import logging, sys; from trackstream.settings import Settings;"
+        "from trackstream.http.server import serve;"
+        "logging.basicConfig(level='INFO');"
+        "serve(Settings.load(), workers=int(sys.argv[1]))"
+    )
+    kept = {name: one for name, one in os.environ.items() if not name.startswith("TRACKSTREAM_")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(workers)], env={**kept, **settings.environ()}
+    )
+    try:
+        yield psutil.Process(process.pid)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+async def until_ready(session: aiohttp.ClientSession, *, status: int = 200) -> list[str]:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            async with session.get("/health/ready") as response:
+                if response.status == status:
+                    return list((await response.json())["missing"])
+        except aiohttp.ClientConnectionError:
+            pass
+        await asyncio.sleep(0.05)
+    raise TimeoutError(f"/health/ready did not answer {status}")
+
+
+def client_of(settings: Settings) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(f"http://127.0.0.1:{settings.collector_port}")
+
+
+async def post(session: aiohttp.ClientSession, key: Key, path: str, body: bytes) -> int:
+    headers = signed_headers(
+        key.key_id,
+        key.secret or "",
+        method="POST",
+        path=path,
+        body=body,
+        now_s=int(time.time()),
+        nonce=os.urandom(8).hex(),
+    )
+    headers["Content-Type"] = "application/json"
+    async with session.post(path, data=body, headers=headers) as response:
+        await response.read()
+        return response.status
+
+
+async def read_all(settings: Settings, topic: str, count: int) -> list[tuple[str, Record]]:
+    consumer = AIOKafkaConsumer(
+        settings.topic_prefix + topic,
+        bootstrap_servers=(settings.kafka_url or "").removeprefix("kafka://"),
+        auto_offset_reset="earliest",
+        group_id=None,
+    )
+    await consumer.start()
+    try:
+        found: list[tuple[str, Record]] = []
+        async with asyncio.timeout(20):
+            while len(found) < count:
+                one = await consumer.getone()
+                found.append((one.key.decode(), codec.decode(one.value)))
+        return found
+    finally:
+        await consumer.stop()
+
+
+def event(user: str) -> bytes:
+    return f'{{"event":"view","user_id":"{user}","timestamp":{time.time()}}}'.encode()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_what_is_posted_and_clicked_is_on_the_topics(
+    settings: Settings, key: Key, workers: int
+) -> None:
+    with running(settings, workers) as process:
+        async with client_of(settings) as session:
+            await until_ready(session)
+            for number in range(6):
+                async with client_of(settings) as other:
+                    assert await post(other, key, "/v1/event", event(f"u{number}")) == 201
+            async with session.get(
+                "/c/sale?click_id=c-1", allow_redirects=False, headers={"User-Agent": ANDROID}
+            ) as click:
+                assert click.status == 302
+                assert click.headers["Location"].startswith("https://play.google.com/")
+            body = b'{"device_id":"d","timestamp":%d,"referral":{"click_id":"c-1"}}' % time.time()
+            headers = signed_headers(
+                key.key_id, key.secret or "", method="POST", path="/v1/install", body=body,
+                now_s=int(time.time()),
+            ) | {"Content-Type": "application/json"}  # fmt: skip
+            async with session.post("/v1/install", data=body, headers=headers) as install:
+                assert (await install.json())["deep_link"] == "shop://sale"
+            async with session.post("/v1/install", data=body, headers=headers) as replay:
+                assert replay.status == 409
+            await asyncio.sleep(1.2 if workers > 1 else 0)
+            async with session.get("/metrics") as metrics:
+                text = await metrics.text()
+            assert 'trackstream_collector_events_accepted_total{route="event"} 6\n' in text
+        raw = await read_all(settings, "raw", 7)
+        assert {key for key, _ in raw} == {f"shop|user:u{n}" for n in range(6)} | {"shop|device:d"}
+        assert all(isinstance(one, Envelope) for _, one in raw)
+        touches = await read_all(settings, "identity", 3)
+        assert {key.partition(":")[0] for key, _ in touches} == {
+            "shop|click", "shop|cookie", "shop|fp",
+        }  # fmt: skip
+        assert all(isinstance(one, Touch) for _, one in touches)
+        children = process.children(recursive=True)
+        process.terminate()
+        assert process.wait(15) == 0
+        _, left = await asyncio.to_thread(psutil.wait_procs, children, 5)
+        assert left == []
+
+
+async def test_it_says_what_it_waits_for_and_refuses_nobody_for_it(settings: Settings) -> None:
+    with running(settings):
+        async with client_of(settings) as session:
+            assert await until_ready(session, status=503)
+            async with session.get("/health/live") as live:
+                assert live.status == 200
+            nobody = Key(key_id="k", app_id="shop", kind="server", secret="s")
+            assert await post(session, nobody, "/v1/event", event("u")) == 503
+            assert "postgres" in await until_ready(session, status=503)
+            migrate(settings.postgres_url)
+            await until_ready(session)
+            assert await post(session, nobody, "/v1/event", event("u")) == 401
+
+
+async def test_requests_that_have_begun_are_finished(settings: Settings, key: Key) -> None:
+    with running(settings) as process:
+        async with client_of(settings) as session:
+            await until_ready(session)
+            body = event("slow")
+            first_half_sent = asyncio.Event()
+
+            async def halves() -> object:
+                yield body[:10]
+                first_half_sent.set()
+                await asyncio.sleep(0.4)
+                yield body[10:]
+
+            headers = signed_headers(
+                key.key_id, key.secret or "", method="POST", path="/v1/event", body=body,
+                now_s=int(time.time()),
+            ) | {"Content-Type": "application/json"}  # fmt: skip
+
+            async def slow() -> int:
+                async with session.post("/v1/event", data=halves(), headers=headers) as response:
+                    return response.status
+
+            posting = asyncio.ensure_future(slow())
+            await first_half_sent.wait()
+            await asyncio.sleep(0.1)
+            process.send_signal(signal.SIGTERM)
+            assert await posting == 201
+        assert process.wait(15) == 0
+    assert [key for key, _ in await read_all(settings, "raw", 1)] == ["shop|user:slow"]
+
+
+async def test_a_process_of_several_that_dies_is_replaced(settings: Settings, key: Key) -> None:
+    with running(settings, workers=2) as process:
+        async with client_of(settings) as session:
+            await until_ready(session)
+            before = serving(process)
+            os.kill(before[0], signal.SIGKILL)
+            deadline = time.monotonic() + 20
+            while len(now := serving(process)) < 2 or before[0] in now:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.1)
+        async with client_of(settings) as session:
+            await until_ready(session)
+            assert await post(session, key, "/v1/event", event("u")) == 201
+
+
+def serving(process: psutil.Process) -> list[int]:
+    """The processes that serve, beside the parent and multiprocessing's own tracker."""
+    found = []
+    for one in process.children():
+        with_main = one.status() != psutil.STATUS_ZOMBIE and "spawn_main" in " ".join(one.cmdline())
+        found += [one.pid] if with_main else []
+    return found
+
+
+async def test_topics_that_are_otherwise_end_it(settings: Settings, key: Key) -> None:
+    await ensure_topics(settings)
+    wrong = {**settings.environ(), "TRACKSTREAM_TOPIC_PARTITIONS": "3"}
+    for workers in (1, 2):
+        with running(Settings.load(wrong), workers) as process:
+            assert await asyncio.to_thread(process.wait, 30) == 1
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_taken_port_names_its_setting(*, shared: bool) -> None:
+    with closing(socket.socket()) as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        settings = Settings(collector_port=taken.getsockname()[1])
+        with pytest.raises(SettingsError) as caught:
+            listen(settings, shared=shared)
+    assert "TRACKSTREAM_COLLECTOR_PORT" in str(caught.value)

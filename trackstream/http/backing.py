@@ -1,0 +1,129 @@
+"""What the collector stands on, from the settings: Kafka, PostgreSQL, Redis, the user agents."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING
+
+from trackstream.ports import Undelivered
+from trackstream.storage.cache import RedisTouchCache
+from trackstream.storage.database import make_engine
+from trackstream.storage.directory import CachedDirectory
+from trackstream.storage.errors import StorageError, StorageUnavailableError
+from trackstream.storage.log_sink import KafkaSink
+from trackstream.storage.sealing import MasterKey
+from trackstream.storage.topics import ensure_topics
+from trackstream.storage.user_agents import UaParser
+
+if TYPE_CHECKING:
+    from trackstream.settings import Settings
+
+__all__ = ["Backing", "ProbedSink"]
+
+_log = logging.getLogger(__name__)
+
+_PAUSE_S = 0.5
+_PROBE_TIMEOUT_S = 10.0
+
+
+class ProbedSink:
+    """`ports.Sink` that is closed until the topics are there, and knows whether Kafka answers.
+
+    A topic that is created by being written to would have the broker's partition count. After a
+    failure Kafka is asked in the background, because a collector that is not ready is sent no
+    requests by which it could find out.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._sink = KafkaSink(settings)
+        self._there = False
+        self._failed = asyncio.Event()
+        self._failed.set()
+        self._probing: asyncio.Task[None] | None = None
+        self.hopeless: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Raises the StorageError that only an operator can end."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether Kafka took the last messages, or has answered since."""
+        return not self._failed.is_set()
+
+    async def start(self) -> None:
+        """Start to ask; returns at once."""
+        self._probing = asyncio.create_task(self._probe(), name="kafka-probe")
+
+    async def stop(self) -> None:
+        """Write what is pending and disconnect."""
+        if self._probing is not None:
+            self._probing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._probing
+        self.hopeless.cancel()
+        await self._sink.stop()
+
+    async def send(self, messages: list[tuple[str, bytes, bytes]]) -> None:
+        """Write the messages; see `ports.Sink.send`.
+
+        Raises:
+            Undelivered: at least one was not acknowledged in time, or the topics are not there.
+        """
+        if not self._there:
+            raise Undelivered("the topics are not there yet")
+        try:
+            await self._sink.send(messages)
+        except Undelivered:
+            self._failed.set()
+            raise
+        self._failed.clear()
+
+    async def _probe(self) -> None:
+        while True:
+            await self._failed.wait()
+            try:
+                await ensure_topics(self._settings, timeout_s=_PROBE_TIMEOUT_S)
+                await self._sink.start()
+            except (StorageUnavailableError, Undelivered) as error:
+                _log.warning("%s", error)
+            except StorageError as error:
+                if not self.hopeless.done():
+                    self.hopeless.set_exception(error)
+                return
+            else:
+                self._there = True
+                self._failed.clear()
+            await asyncio.sleep(_PAUSE_S)
+
+
+class Backing:
+    """The adapters of one process, started and stopped together.
+
+    Raises:
+        StorageError: the settings cannot be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._engine = make_engine(settings.postgres_url)
+        self.directory = CachedDirectory(self._engine, MasterKey.load(settings))
+        self.sink = ProbedSink(settings)
+        self.cache = RedisTouchCache(settings.redis_url)
+        self.user_agents = UaParser()
+
+    def missing(self) -> list[str]:
+        """What is needed and does not answer. Redis never is: it is a cache."""
+        found = [] if self.sink.ready else ["kafka"]
+        return found if self.directory.ready else [*found, "postgres"]
+
+    async def start(self) -> None:
+        """Connect to what is there; the rest is tried again until it is."""
+        await self.sink.start()
+        await self.directory.start()
+
+    async def stop(self) -> None:
+        """Disconnect; what was sent is written first."""
+        await self.sink.stop()
+        await self.directory.stop()
+        await self.cache.close()
+        await asyncio.to_thread(self._engine.dispose)

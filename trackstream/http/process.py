@@ -1,0 +1,137 @@
+"""One process of the collector: from its settings and a socket to the end of its last request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from trackstream.http.backing import Backing
+from trackstream.http.collector import add_routes, problems_middleware
+from trackstream.http.metrics import Metrics
+from trackstream.http.steps import Parts
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from trackstream.http.shared_metrics import SharedMetrics
+    from trackstream.settings import Settings
+
+__all__ = ["run_process", "stop_on_signals"]
+
+_log = logging.getLogger(__name__)
+
+_BACKLOG = 1_024
+_MAX_LINE_BYTES = 16_384
+"""Of a request's first line and of a header: networks put much into a click's query."""
+_PATIENCE_S = 3.0
+_POLL_S = 0.02
+_FINISH_S = 5.0
+"""How long requests that are being answered may take once we are told to stop."""
+_ABORT_S = 1.0
+_NOTICE_S = 0.1
+"""For how long `/health/ready` says so before we stop listening."""
+
+
+def stop_on_signals() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def run_process(
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    stop: asyncio.Event,
+    shared: SharedMetrics | None = None,
+    on_listening: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve on the bound socket until `stop`; then finish what has begun and disconnect.
+
+    Listens once Kafka and PostgreSQL have answered, so that several processes on a port do not
+    refuse what others could take. After some seconds it listens anyway: then `/health/ready` says
+    what is missing, and requests are answered 503.
+
+    Raises:
+        StorageError: something is set up so that only an operator can help.
+    """
+    backing = Backing(settings)
+    metrics = Metrics()
+
+    def missing() -> list[str]:
+        return [*backing.missing(), *(["stopping"] if stop.is_set() else [])]
+
+    parts = Parts(
+        settings=settings,
+        directory=backing.directory,
+        sink=backing.sink,
+        cache=backing.cache,
+        user_agents=backing.user_agents,
+        missing=missing,
+        metrics=metrics,
+        gather=shared.gather if shared else lambda own: own,
+    )
+    application = web.Application(middlewares=[problems_middleware])
+    add_routes(application, parts)
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        auto_decompress=False,
+        shutdown_timeout=_ABORT_S,
+        max_line_size=_MAX_LINE_BYTES,
+        max_field_size=_MAX_LINE_BYTES,
+    )
+    writing = asyncio.create_task(shared.keep_writing(metrics)) if shared else None
+    try:
+        await runner.setup()
+        await backing.start()
+        await _holds(
+            lambda: stop.is_set() or not missing() or backing.sink.hopeless.done(), _PATIENCE_S
+        )
+        site = web.SockSite(runner, listener, backlog=_BACKLOG)
+        await site.start()
+        on_listening()
+        await _first(stop, backing.sink.hopeless)
+        parts.traffic.closing = True
+        await asyncio.sleep(_NOTICE_S)
+        await site.stop()
+        # aiohttp's own shutdown throws away what still arrives, the rest of a body included.
+        await _holds(lambda: not parts.traffic.in_flight, _FINISH_S)
+    finally:
+        await runner.cleanup()
+        await backing.stop()
+        if writing is not None and shared is not None:
+            writing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await writing
+            shared.write(metrics)
+
+
+async def _holds(condition: Callable[[], bool], timeout_s: float) -> None:
+    """Wait until the condition holds, or until the time is over."""
+    deadline_s = time.monotonic() + timeout_s
+    while not condition() and time.monotonic() < deadline_s:  # noqa: ASYNC110 - it has no event
+        await asyncio.sleep(_POLL_S)
+
+
+async def _first(stop: asyncio.Event, hopeless: asyncio.Future[None]) -> None:
+    """Wait for the event; raise what the future raises, if that comes first."""
+    waiting = asyncio.ensure_future(stop.wait())
+    either: set[asyncio.Future[Any]] = {waiting, hopeless}
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+    if hopeless.done():
+        stop.set()
+        hopeless.result()
