@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import sys
 from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -275,6 +277,37 @@ async def test_one_bad_row_among_many_is_rejected_alone(log: Log) -> None:
     )
     assert log.one("SELECT count(DISTINCT reasons) FROM rejected") == 1
     assert log.one("SELECT reasons FROM rejected LIMIT 1") == ["invalid_value"]
+
+
+async def test_a_killed_process_loses_nothing_and_repeats_nothing(log: Log) -> None:
+    total = 20_000
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _PROGRAM, env={**os.environ, **log.settings.environ()}
+    )
+    sending = asyncio.create_task(log.send("events", *(an_event(f"{n}") for n in range(total))))
+    # In the middle: something is written, something is not.
+    await log.until(lambda: log.count("fact_events") > 0)
+    process.kill()
+    await process.wait()
+    await sending
+    # PostgreSQL may still be committing what it was told last.
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    await log.until(lambda: log.one(f"{others} AND pid <> pg_backend_pid()") == 0)
+    written = log.count("fact_events")
+    assert 0 < written < total
+    assert log.one("SELECT sum(next_offset) FROM consumer_offsets") == written
+    progress = Progress()
+    async with _running(log.settings, progress):
+        await log.until(lambda: log.count("fact_events") == total)
+    assert progress.messages == total - written
+
+
+_PROGRAM = """
+import asyncio
+from trackstream.settings import Settings
+from trackstream.storage.warehouse import run
+asyncio.run(run(Settings.load(), stop=asyncio.Event()))
+"""
 
 
 async def test_history_of_many_days_is_written(log: Log) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -268,6 +269,38 @@ def test_of_an_attribution_all_revisions_are_kept_and_the_newest_counts(
     assert [one["verdict"] for one in revisions[2]["candidates"]] == ["chosen", "older"]
     assert revisions[2]["unanswered"] == ['user:"x", y']
     assert revisions[2]["previous_touch_id"] == "t9"
+
+
+def test_writers_beside_each_other_do_not_stand_in_each_others_way(
+    warehouse: Warehouse,
+) -> None:
+    def write(number: int) -> None:
+        writer = Writer(warehouse.url, "g")
+        epochs = {one: claim.epoch for one, claim in writer.claim([("t", number)]).items()}
+        days = range(12) if number % 2 else range(11, -1, -1)
+        for offset, day in enumerate(days):
+            # The same days, people and campaigns as the others, in another order.
+            records = [
+                an_event(
+                    f"{number}-{day}-{n}",
+                    timestamp_ms=AT_MS + day * DAY_MS,
+                    person=f"user:{n * (1 if number % 2 else -1) % 50}",
+                    campaign=Campaign(campaign_id=f"c{n % 7}"),
+                )
+                for n in range(50)
+            ]
+            messages = [
+                Message("t", number, offset * 50 + n, encode(one)) for n, one in enumerate(records)
+            ]
+            for batch in batches(messages, version="1"):
+                writer.write(batch, epochs)
+        writer.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(write, number) for number in range(1, 5)]:
+            done.result()
+    assert warehouse.rows("SELECT count(*) FROM fact_events") == [{"count": 4 * 12 * 50}]
+    assert warehouse.rows("SELECT count(*) FROM dim_users") == [{"count": 50}]
 
 
 def test_what_was_rejected_is_kept_with_its_bytes_once(warehouse: Warehouse) -> None:
