@@ -334,9 +334,9 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_start(
 
 
 async def test_a_database_that_is_not_migrated_ends_it_with_the_reason(
-    log: Log, database_url: str
+    log: Log,
 ) -> None:
-    with closing(psycopg2.connect(database_url)) as connection, connection:
+    with closing(psycopg2.connect(log.settings.postgres_url)) as connection, connection:
         connection.cursor().execute("DROP TABLE consumer_offsets")
     with pytest.raises(StorageError, match="consumer_offsets"):
         await asyncio.wait_for(run(log.settings, stop=asyncio.Event()), 20)
