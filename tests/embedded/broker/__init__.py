@@ -1,0 +1,1 @@
+"""The embedded broker: units, and the program from outside."""

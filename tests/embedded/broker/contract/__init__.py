@@ -1,0 +1,1 @@
+"""What any broker must do for our clients: ours and Apache Kafka run the same tests."""
