@@ -12,7 +12,10 @@ __all__ = ["rows", "settings"]
 _SECRET = {"TRACKSTREAM_MASTER_KEY", "TRACKSTREAM_SECRET"}
 
 
-@click.command(epilog=example("trackstream settings", "trackstream settings --json"))
+@click.command(
+    short_help="List every setting, and what it is now.",
+    epilog=example("trackstream settings", "trackstream settings --json"),
+)
 @json_option
 def settings(*, as_json: bool) -> None:
     """List every setting: its variable, what it is now, its default, what it means.

@@ -10,7 +10,7 @@ from trackstream.cli.output import json_option, show
 __all__ = ["schemas"]
 
 
-@click.group()
+@click.group(short_help="List, show and register the Avro schemas.")
 def schemas() -> None:
     """List and show the Avro schemas, and register them with a Schema Registry."""
 

@@ -4,9 +4,44 @@ from __future__ import annotations
 
 import click
 
+from trackstream.cli.base import example
+
 __all__ = ["explain"]
 
 
-@click.command()
-def explain() -> None:
-    """Explain."""
+@click.command(
+    epilog=example("trackstream explain demo:install-1", "trackstream explain install-1 --json")
+)
+@click.argument("conversion_id")
+@click.option("--app", "app_id", help="Only this app's, if an event id is in several.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects.")
+def explain(conversion_id: str, app_id: str | None, *, as_json: bool) -> None:
+    """Tell how a conversion was attributed, and why.
+
+    CONVERSION_ID is a conversion's id, or the id of the event that it was. Shows the decision,
+    every click and impression that was considered with what was decided of it, and how the
+    decision changed as more became known.
+    """
+    from trackstream.cli.running import needed, settings_beside
+    from trackstream.storage.database import make_engine
+    from trackstream.storage.explain import explain as read
+
+    (url,) = needed(settings_beside(), "postgres_url")
+    engine = make_engine(url)
+    try:
+        found = read(engine, conversion_id, app_id=app_id)
+    finally:
+        engine.dispose()
+    if as_json:
+        import json
+
+        import msgspec
+
+        click.echo(json.dumps(msgspec.to_builtins(found), ensure_ascii=False))
+        return
+    from trackstream.cli.explanation import tell
+
+    for number, one in enumerate(found):
+        if number:
+            click.echo()
+        tell(one)

@@ -11,11 +11,11 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["json_option", "moment", "show"]
+__all__ = ["WIDE", "json_option", "moment", "print_rich", "show"]
 
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
-_WIDE = 240
+WIDE = 240
 """Columns where there is no terminal to ask."""
 
 
@@ -44,14 +44,24 @@ def show(
         click.echo(empty, err=True)
         return
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for row in rows:
         table.add_row(*(Text(_cell(row[column]), overflow="fold") for column in columns))
-    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
+    print_rich(table)
+
+
+def print_rich(*things: Any) -> None:
+    """Print what rich renders, without the spaces at the ends of lines that its tables have."""
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
+    with console.capture() as captured:
+        console.print(*things, sep="\n")
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
 
 
 def _cell(value: Any) -> str:
@@ -60,8 +70,9 @@ def _cell(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def moment(at_ms: int) -> str:
-    """An instant, epoch milliseconds, as people read it: UTC, to the second."""
+def moment(at_ms: int, *, exact: bool = False) -> str:
+    """An instant, epoch milliseconds, as people read it: UTC, to the second, or exact."""
     from datetime import UTC, datetime
 
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    text = datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return f"{text}.{at_ms % 1000:03}" if exact else text

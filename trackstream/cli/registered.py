@@ -40,7 +40,7 @@ def registry() -> Iterator[tuple[Registry, str]]:
         engine.dispose()
 
 
-@click.group()
+@click.group(short_help="Create and list apps.")
 def apps() -> None:
     """Create and list apps, whose events are kept apart from each other."""
 
@@ -74,7 +74,7 @@ def _show_apps(rows: list[dict[str, Any]], *, as_json: bool) -> None:
     )
 
 
-@click.group()
+@click.group(short_help="Create, list and revoke keys of apps.")
 def keys() -> None:
     """Create, list and revoke the keys with which senders show whose events they send."""
 

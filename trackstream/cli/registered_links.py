@@ -20,7 +20,7 @@ __all__ = ["links"]
 _COLUMNS = ["url", "campaign_id", "channel", "network", "web_url", "app_id", "expires_at"]
 
 
-@click.group()
+@click.group(short_help="Create and list tracking links.")
 def links() -> None:
     """Create and list tracking links: what an ad leads to, and whose click it then was."""
 

@@ -18,11 +18,12 @@ WAREHOUSE_READY = "The warehouse writer has its partitions."
 
 
 @click.command(
+    short_help="Run one stream worker, until Ctrl-C.",
     epilog=example(
         "TRACKSTREAM_KAFKA_URL=kafka://host:9092 trackstream worker",
         "TRACKSTREAM_KAFKA_URL=kafka://host:9092 TRACKSTREAM_DATA_DIR=second \\",
         "    TRACKSTREAM_WORKER_PORT=6067 trackstream worker",
-    )
+    ),
 )
 def worker() -> None:
     """Run one stream worker, until Ctrl-C: enrichment, sessions, matching, attribution.
@@ -40,10 +41,11 @@ def worker() -> None:
 
 
 @click.command(
+    short_help="Run the collector of events and clicks, until Ctrl-C.",
     epilog=example(
         "trackstream collect --workers 2",
         "TRACKSTREAM_COLLECTOR_HOST=0.0.0.0 TRACKSTREAM_COLLECTOR_PORT=80 trackstream collect",
-    )
+    ),
 )
 @click.option(
     "--workers",
@@ -68,10 +70,11 @@ def collect(workers: int) -> None:
 
 
 @click.command(
+    short_help="Run one warehouse writer, until Ctrl-C.",
     epilog=example(
         "TRACKSTREAM_KAFKA_URL=kafka://host:9092 TRACKSTREAM_POSTGRES_URL=postgresql://… \\",
         "    trackstream warehouse",
-    )
+    ),
 )
 def warehouse() -> None:
     """Run one warehouse writer, until Ctrl-C: writes the output topics to PostgreSQL's tables.

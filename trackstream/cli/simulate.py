@@ -16,10 +16,11 @@ _COLUMNS = ["journey", "what", "users", "expected", "as expected", "wrong", "mis
 
 
 @click.command(
+    short_help="Play made-up people's journeys, and check what comes of them.",
     epilog=example(
         "trackstream simulate --users 500 --seed 7",
         "trackstream simulate --users 5000 --rate 50 --user-agents agents.txt",
-    )
+    ),
 )
 @click.option(
     "--users",

@@ -27,7 +27,7 @@ def test_what_is_true_is_no_difference() -> None:
 
 
 def test_another_method_another_campaign_and_nothing_differ() -> None:
-    found = {
+    found: dict[str, tuple[str, str, str | None]] = {
         "1": ("demo:1", "click_deterministic", "summer"),
         "3": ("demo:3", "click_probabilistic", "spring"),
     }
@@ -57,7 +57,10 @@ def test_another_method_another_campaign_and_nothing_differ() -> None:
 
 
 def test_the_table_adds_up() -> None:
-    found = {"1": RIGHT["1"], "3": ("demo:3", "click_probabilistic", "spring")}
+    found: dict[str, tuple[str, str, str | None]] = {
+        "1": RIGHT["1"],
+        "3": ("demo:3", "click_probabilistic", "spring"),
+    }
     rows = compared(JOURNEYS, differences(found, JOURNEYS, CAMPAIGNS))
     counts = [
         (

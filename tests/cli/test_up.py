@@ -1,0 +1,321 @@
+"""The whole service on one machine, as somebody meets it who has just installed it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+import stat
+import subprocess
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+import pytest
+from confluent_kafka import Consumer
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroDeserializer
+from confluent_kafka.serialization import MessageField, SerializationContext
+
+from tests.cli.upped import Up, eventually, get, post, started, trackstream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.xdist_group("up")
+
+_SOON_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """One that is ready, for the tests that only use it."""
+    with started(tmp_path_factory.mktemp("up") / "data", "--json") as up:
+        up.line('"ready"')
+        yield up
+
+
+@pytest.fixture(scope="module")
+def ready(up: Up) -> dict[str, Any]:
+    """Its one line."""
+    (line,) = up.out
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+def query(ready: dict[str, Any], sql: str, *values: object) -> list[tuple[Any, ...]]:
+    with closing(psycopg2.connect(ready["postgres"])) as connection, connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return cursor.fetchall()
+
+
+def install(ready: dict[str, Any], event_id: str, device_id: str) -> None:
+    answer = post(
+        f"{ready['collector_url']}/v1/install",
+        {
+            "event": "install",
+            "event_id": event_id,
+            "device_id": device_id,
+            "timestamp": int(time.time() * 1000),
+        },
+        ready["write_key"],
+    )
+    assert answer["status"] == "accepted"
+
+
+def method_of(ready: dict[str, Any], event_id: str) -> tuple[Any, ...]:
+    """Method and campaign, as soon as the warehouse has them."""
+    sql = "SELECT method, campaign_id FROM attributions WHERE event_id = %s"
+    (found,) = eventually(lambda: query(ready, sql, event_id), seconds=_SOON_S)
+    return (*found,)
+
+
+def test_the_one_line_says_where_everything_is(ready: dict[str, Any]) -> None:
+    assert list(ready) == [
+        "ready",
+        "collector_url",
+        "worker_url",
+        "kafka",
+        "postgres",
+        "redis",
+        "app_id",
+        "key_id",
+        "secret",
+        "write_key",
+    ]
+    assert ready["ready"] is True
+    assert ready["app_id"] == "demo"
+    assert get(f"{ready['collector_url']}/health/ready")[0] == 200
+    assert get(f"{ready['worker_url']}/health/ready")[0] == 200
+
+
+def test_files_with_secrets_are_the_owners(up: Up, ready: dict[str, Any]) -> None:
+    assert ready
+    for name in ("running.json", "credentials.json", "master.key"):
+        assert stat.S_IMODE((up.data_dir / name).stat().st_mode) == 0o600
+
+
+def test_a_click_then_an_install_is_attributed_everywhere(up: Up, ready: dict[str, Any]) -> None:
+    status, location = get(f"{ready['collector_url']}/c/demo-hello?device_id=phone-1")
+    assert status == 302
+    assert location.startswith("https://shop.example.com/?trackstream_click_id=")
+    install(ready, "install-1", "phone-1")
+    assert method_of(ready, "install-1") == ("click_deterministic", "demo-hello")
+
+    record = on_the_topic(ready, "demo:install-1")
+    assert record["method"] == "click_deterministic"
+    assert record["touch"]["campaign_id"] == "demo-hello"
+
+    line = eventually(
+        lambda: next((one for one in up.err if "demo:install-1" in one), None), seconds=_SOON_S
+    )
+    assert line.split()[2:] == [
+        "demo",
+        "install",
+        "click_deterministic",
+        "demo-hello",
+        "demo:install-1",
+    ]
+    assert len(up.out) == 1
+
+    told = trackstream(up.data_dir, "explain", "demo:install-1")
+    assert told.returncode == 0, told.stderr
+    assert "brought by a click of campaign demo-hello" in told.stdout
+    assert re.search(r"click +demo-hello +click_deterministic +device:phone-1 +chosen", told.stdout)
+    (as_json,) = json.loads(trackstream(up.data_dir, "explain", "install-1", "--json").stdout)
+    assert as_json["revisions"][-1]["candidates"][0]["verdict"] == "chosen"
+
+
+def on_the_topic(ready: dict[str, Any], conversion_id: str) -> dict[str, Any]:
+    """The attribution as another team reads it, with nothing of ours but the URLs."""
+    topic = "trackstream.attributions"
+    registry = SchemaRegistryClient({"url": ready["collector_url"]})
+    deserialize = AvroDeserializer(registry)
+    consumer = Consumer(
+        {
+            "bootstrap.servers": ready["kafka"].removeprefix("kafka://"),
+            "group.id": "another-team",
+            "auto.offset.reset": "earliest",
+        }
+    )
+    consumer.subscribe([topic])
+    try:
+        deadline = time.monotonic() + _SOON_S
+        while time.monotonic() < deadline:
+            message = consumer.poll(0.5)
+            if message is not None and message.error() is None:
+                context = SerializationContext(topic, MessageField.VALUE)
+                record: dict[str, Any] = deserialize(message.value(), context)
+                if record["conversion_id"] == conversion_id:
+                    return record
+    finally:
+        consumer.close()
+        registry.close()
+    raise AssertionError(f"{conversion_id} is not on {topic}")
+
+
+def test_an_organic_install_is_explained(up: Up, ready: dict[str, Any]) -> None:
+    install(ready, "install-2", "phone-2")
+    assert method_of(ready, "install-2") == ("organic", None)
+    told = trackstream(up.data_dir, "explain", "install-2").stdout
+    assert "Organic: it came by itself" in told
+    assert "device:phone-2" in told
+
+
+def test_apps_keys_and_links_are_made_and_used(up: Up, ready: dict[str, Any]) -> None:
+    made = trackstream(up.data_dir, "apps", "create", "shop", "--name", "The shop")
+    assert made.returncode == 0, made.stderr
+    again = trackstream(up.data_dir, "apps", "create", "shop")
+    assert (again.returncode, again.stderr) == (1, "trackstream: app shop exists\n")
+    apps = json.loads(trackstream(up.data_dir, "apps", "list", "--json").stdout)
+    assert {"app_id": "shop", "name": "The shop"} in apps
+
+    arguments = ["keys", "create", "--app", "shop", "--kind", "write", "--json"]
+    (key,) = json.loads(trackstream(up.data_dir, *arguments).stdout)
+    arguments = ["links", "create", "spring", "--app", "shop", "--json"]
+    arguments += ["--web", "https://shop.example.com/spring", "--slug", "spring"]
+    (link,) = json.loads(trackstream(up.data_dir, *arguments).stdout)
+    assert link["url"] == f"{ready['collector_url']}/c/spring"
+
+    eventually(lambda: get(link["url"])[0] == 302, seconds=_SOON_S)
+    assert trackstream(up.data_dir, "keys", "revoke", key["key_id"]).returncode == 0
+    listed = json.loads(trackstream(up.data_dir, "keys", "list", "--app", "shop", "--json").stdout)
+    assert [one["key_id"] for one in listed] == [key["key_id"]]
+    assert listed[0]["revoked_at"]
+
+
+def test_topics_are_listed(up: Up, ready: dict[str, Any]) -> None:
+    assert ready
+    assert trackstream(up.data_dir, "migrate").returncode == 0
+    assert trackstream(up.data_dir, "topics", "create").returncode == 0
+    rows = json.loads(trackstream(up.data_dir, "topics", "list", "--json").stdout)
+    assert {row["topic"].removeprefix("trackstream.") for row in rows} >= {"raw", "attributions"}
+    assert all(row["partitions"] == 8 for row in rows)
+
+
+def test_an_imported_log_counts_once(up: Up, ready: dict[str, Any], tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    log.write_text(
+        "".join(
+            f"192.0.2.{number % 7} - - [17/May/2015:10:05:{number:02} +0000] "
+            f'"GET /page/{number} HTTP/1.1" 200 203 "-" "Mozilla/5.0 (X11) Firefox/127.0"\n'
+            for number in range(60)
+        )
+        + "this is no request\n"
+    )
+    for _ in range(2):
+        done = trackstream(up.data_dir, "import", "access-log", str(log), "--batch", "7", "--json")
+        assert done.returncode == 0, done.stderr
+        (totals,) = json.loads(done.stdout)
+        assert (totals["lines"], totals["events"], totals["malformed"]) == (61, 60, 1)
+        assert totals["visitors"] == 7
+    # What comes after them has been written after them.
+    install(ready, "install-3", "phone-3")
+    method_of(ready, "install-3")
+    sql = "SELECT count(*), count(DISTINCT person) FROM fact_events WHERE event_id LIKE 'log-%%'"
+    eventually(lambda: query(ready, sql) == [(60, 7)], seconds=_SOON_S)
+
+
+def test_simulated_people_come_out_as_is_true(up: Up, ready: dict[str, Any]) -> None:
+    assert ready
+    done = trackstream(up.data_dir, "simulate", "--users", "40", "--seed", "3", "--json")
+    assert done.returncode == 0, done.stderr + done.stdout
+    rows = json.loads(done.stdout)
+    assert len(rows) == 16
+    assert rows[-1]["journey"] == "all"
+    assert rows[-1]["users"] == 40
+    assert rows[-1]["as expected"] == rows[-1]["expected"] > 40
+
+
+def test_a_second_up_on_the_directory_is_refused(up: Up, ready: dict[str, Any]) -> None:
+    assert ready
+    done = trackstream(up.data_dir, "up")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "`trackstream up` is already running on" in done.stderr
+    assert "TRACKSTREAM_DATA_DIR" in done.stderr
+
+
+def test_stopped_and_started_again_everything_is_there(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    with started(data_dir, "--json") as first:
+        ready = json.loads(first.line('"ready"'))
+        first.see_family()
+        assert len(first.family) >= 6
+        install(ready, "install-1", "phone-1")
+        method_of(ready, "install-1")
+        began = time.monotonic()
+        assert first.stop() == 0, "".join(first.err)
+        assert time.monotonic() - began < 15
+        assert first.left() == []
+        assert not (data_dir / "running.json").exists()
+        credentials = (data_dir / "credentials.json").read_text()
+
+    if shutil.which("curl") is None:
+        pytest.skip("without curl its commands cannot be pasted")
+    with started(data_dir) as second:
+        second.line("Each attribution shows here")
+        assert (data_dir / "credentials.json").read_text() == credentials
+        again = json.loads((data_dir / "running.json").read_text())
+        assert [again[name] for name in ("key_id", "write_key")] == [
+            ready["key_id"],
+            ready["write_key"],
+        ]
+        assert query(again, "SELECT event_id FROM attributions") == [("install-1",)]
+        text = "".join(second.out).replace("\\\n", "")
+        click, first_open = [
+            line.strip() for line in text.splitlines() if line.strip().startswith("curl")
+        ]
+        assert "302 Found" in pasted(click)
+        assert json.loads(pasted(first_open))["status"] == "accepted"
+        line = second.line("click_deterministic", seconds=_SOON_S)
+        assert line.split()[2:6] == ["demo", "install", "click_deterministic", "demo-hello"]
+        second.see_family()
+        assert second.stop() == 0, "".join(second.err)
+        assert second.left() == []
+
+
+def pasted(command: str) -> str:
+    return subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, check=True, timeout=30
+    ).stdout
+
+
+def test_a_child_that_is_killed_ends_the_whole(tmp_path: Path) -> None:
+    with started(tmp_path / "data", "--json") as up:
+        up.line('"ready"')
+        up.see_family()
+        up.child("worker").kill()
+        assert up.ended() == 1
+        said = "".join(up.err)
+        assert "trackstream: the worker ended (by SIGKILL); its last lines:" in said
+        assert str(tmp_path / "data" / "logs" / "worker.log") in said
+        assert "Traceback" not in said
+        assert up.left() == []
+        assert len(up.out) == 1
+
+
+@pytest.mark.parametrize("setting", ["COLLECTOR_PORT", "WORKER_PORT", "KAFKA_PORT"])
+def test_a_taken_port_is_said_with_its_setting(tmp_path: Path, setting: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = trackstream(tmp_path / "data", "up", **{f"TRACKSTREAM_{setting}": str(port)})
+    assert done.returncode == 1
+    assert f"127.0.0.1:{port}" in done.stderr
+    assert f"TRACKSTREAM_{setting}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_stopped_while_it_starts_it_leaves_nothing(tmp_path: Path) -> None:
+    with started(tmp_path / "data") as up:
+        eventually(lambda: [line for line in up.err if "topics" in line], seconds=_SOON_S)
+        up.see_family()
+        assert up.stop() == 0, "".join(up.err)
+        assert up.left() == []
+        assert not (tmp_path / "data" / "running.json").exists()
