@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import logging
 import os
 import socket
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 import faust
 import msgspec
 import uvloop
+from faust.utils.terminal import SpinnerHandler
 from yarl import URL
 
 import agents
@@ -39,11 +41,7 @@ __all__ = ["Application", "create_app", "rules_of", "run_worker", "use_uvloop"]
 
 _FAUST_DEFAULT_DATA_DIR = "{conf.name}-data"
 _COMMIT_INTERVAL_S = 1.0
-_SESSION_TIMEOUT_S = 30.0
-_HEARTBEAT_S = 3.0
 _REQUEST_TIMEOUT_S = 40.0
-_PRODUCE_TIMEOUT_S = 25.0
-"""Less than a session: a worker that cannot write stops before another takes over its partitions"""
 _MAX_BATCH_BYTES = 512 * 1024
 
 
@@ -59,6 +57,7 @@ class Application(faust.App):
         for folder in (self.conf.datadir, self.conf.appdir, self.conf.tabledir):
             folder.mkdir(parents=True, exist_ok=True)
         await super().on_first_start()
+        _lift_root_level()
         await ensure_topics(self.settings)
 
     def on_webserver_init(self, web: Web) -> None:
@@ -75,6 +74,18 @@ class Application(faust.App):
 
     def _new_producer_transport(self) -> TransportT:
         return Transport(self.conf.broker_producer, self)
+
+
+def _lift_root_level() -> None:
+    """Have the root logger drop what no handler shows.
+
+    For its spinner Faust sets the root logger to DEBUG when started with `-l warn`; then every
+    debug line of aiokafka is made for nothing, which cost a tenth of the worker's time.
+    """
+    root = logging.getLogger()
+    shown = [one.level for one in root.handlers if not isinstance(one, SpinnerHandler)]
+    if shown:
+        root.setLevel(max(root.level, min(shown)))
 
 
 def rules_of(settings: Settings) -> rules.Rules:
@@ -100,6 +111,7 @@ def create_app(settings: Settings) -> Application:
     """
     if not settings.kafka_url:
         raise SettingsError(["TRACKSTREAM_KAFKA_URL is not set: kafka://host:port"])
+    session_s = float(settings.worker_session_timeout_s)
     app = Application(
         f"{settings.topic_prefix}worker",
         broker=[f"kafka://{host}" for host in bootstrap_servers(settings.kafka_url)],
@@ -112,16 +124,17 @@ def create_app(settings: Settings) -> Application:
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=largest_message_bytes(settings),
         broker_commit_interval=_COMMIT_INTERVAL_S,
-        broker_session_timeout=_SESSION_TIMEOUT_S,
-        broker_heartbeat_interval=_HEARTBEAT_S,
-        broker_request_timeout=_REQUEST_TIMEOUT_S,
+        broker_session_timeout=session_s,
+        broker_heartbeat_interval=session_s / 5,
+        broker_request_timeout=max(_REQUEST_TIMEOUT_S, session_s + 10),
         # a rebalance waits for the batch in hand, or its writes would land after the new owner's
         stream_wait_empty=True,
         # writing
         producer_acks=-1,
         producer_max_batch_size=_MAX_BATCH_BYTES,
         producer_max_request_size=2 * largest_message_bytes(settings),
-        producer_request_timeout=_PRODUCE_TIMEOUT_S,
+        # less than a session: what is written after another has taken over would undo its work
+        producer_request_timeout=session_s * 0.8,
         # topics
         topic_partitions=settings.topic_partitions,
         topic_replication_factor=settings.topic_replication_factor,

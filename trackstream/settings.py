@@ -132,6 +132,12 @@ class Settings:
     worker_collects: bool = _setting(
         _flag, "Serve the collector inside the worker's web server, too", False
     )
+    worker_session_timeout_s: int = _setting(
+        _whole(6, 300),
+        "How long a worker may be silent before others take over its partitions; one that "
+        "cannot write to Kafka for most of that time stops",
+        15,
+    )
     rocksdb_block_cache_mib: int = _setting(
         _whole(1, 2**20), "RocksDB's block cache in a worker, one for all of its tables", 64
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -50,12 +51,18 @@ def routes(app: App, metrics: Callable[[], str]) -> list[web.RouteDef]:
 
 
 def _lag(app: App) -> list[str]:
-    """Messages in the log that are not committed yet, per partition that this worker owns."""
-    name = "trackstream_lag_messages"
-    lines = [f"# HELP {name} Messages not yet committed", f"# TYPE {name} gauge"]
+    """The source partitions that this worker owns, and how far it is behind in each."""
+    own, lag = "trackstream_partitions", "trackstream_lag_messages"
+    owned = sorted(
+        tp for tp in app.assignor.assigned_actives() if tp.topic not in app.tables.changelog_topics
+    )
+    lines = [f"# HELP {own} Partitions that this worker owns", f"# TYPE {own} gauge"]
+    counts = Counter(tp.topic for tp in owned)
+    lines += [f'{own}{{topic="{topic}"}} {count}' for topic, count in counts.items()]
+    lines += [f"# HELP {lag} Messages not yet committed", f"# TYPE {lag} gauge"]
     ends, committed = app.monitor.tp_end_offsets, app.monitor.tp_committed_offsets
-    for tp in sorted(app.assignor.assigned_actives()):
-        if tp in ends and tp.topic not in app.tables.changelog_topics:
+    for tp in owned:
+        if tp in ends:
             behind = max(0, ends[tp] - committed.get(tp, 0))
-            lines.append(f'{name}{{topic="{tp.topic}",partition="{tp.partition}"}} {behind}')
+            lines.append(f'{lag}{{topic="{tp.topic}",partition="{tp.partition}"}} {behind}')
     return lines

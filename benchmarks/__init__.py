@@ -1,0 +1,1 @@
+"""Measurements: each stage by itself and the whole pipeline."""

@@ -1,0 +1,218 @@
+"""Workers as processes, and the log as a test sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from trackstream import codec
+from trackstream.core.identifiers import scoped
+from trackstream.core.records import Envelope, RawEvent, Referral, Touch
+from trackstream.embedded.process import free_port
+from trackstream.storage.topics import bootstrap_servers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from trackstream.core.records import Record
+    from trackstream.settings import Settings
+
+__all__ = ["Log", "Worker", "click", "envelope", "now_ms"]
+
+R = TypeVar("R")
+_START_S = 60.0
+
+
+@dataclass
+class Worker:
+    """`faust -A trackstream worker` as a process of its own."""
+
+    settings: Settings
+    folder: Path
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> Self:
+        self.launch()
+        self.wait_ready()
+        return self
+
+    def launch(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("TRACKSTREAM_")}
+        with (self.folder / "worker.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "faust", "-A", "trackstream"),
+                    *("-D", str(self.folder / "state"), "worker", "-l", "info"),
+                    *("--web-port", str(self.port)),
+                ],
+                env={**environ, **self.settings.environ()},
+                stdout=log,
+                stderr=log,
+            )
+
+    def wait_ready(self) -> None:
+        until = time.monotonic() + _START_S
+        while time.monotonic() < until:
+            assert self.process is not None
+            assert self.process.poll() is None, self.log()
+            with suppress(OSError):
+                if self.get("/health/ready")[0] == 200:
+                    return
+            time.sleep(0.05)
+        raise AssertionError(f"not ready in {_START_S} s:\n{self.log()}")
+
+    def get(self, path: str) -> tuple[int, Any]:
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+                status, body = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            status, body = error.code, error.read()
+        with suppress(msgspec.DecodeError):
+            return status, msgspec.json.decode(body)
+        return status, body.decode()
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(20)
+
+    def stop(self) -> int:
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(30)
+
+    def log(self) -> str:
+        return (self.folder / "worker.log").read_text("utf-8", "replace")[-20_000:]
+
+
+class Log:
+    """Writes to the source topics, reads what comes out from the beginning."""
+
+    def __init__(self, settings: Settings) -> None:
+        servers = bootstrap_servers(settings.kafka_url)
+        self._prefix = settings.topic_prefix
+        self._partitions = settings.topic_partitions
+        self._producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all", linger_ms=5)
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=servers, auto_offset_reset="earliest", fetch_max_wait_ms=100
+        )
+        self.records: defaultdict[str, list[Record]] = defaultdict(list)
+
+    async def __aenter__(self) -> Self:
+        await self._producer.start()
+        await self._consumer.start()
+        outputs = ("events", "sessions", "attributions", "rejected")
+        places = [
+            TopicPartition(self._prefix + topic, partition)
+            for topic in outputs
+            for partition in range(self._partitions)
+        ]
+        self._consumer.assign(places)
+        await self._consumer.seek_to_beginning(*places)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._consumer.stop()
+        await self._producer.stop()
+
+    async def write(self, topic: str, key: str, *values: Record | bytes) -> None:
+        for value in values:
+            data = value if isinstance(value, bytes) else codec.encode(value)
+            await self._producer.send(self._prefix + topic, data, key=key.encode())
+
+    async def post(self, *envelopes: Envelope) -> None:
+        for one in envelopes:
+            await self.write("raw", one.subject, one)
+        await self._producer.flush()
+
+    async def touch(self, *touches: Touch) -> None:
+        for one in touches:
+            for identifier in one.identifiers:
+                await self.write("identity", scoped(one.app_id, identifier), one)
+        await self._producer.flush()
+
+    async def until(self, look: Callable[[Log], R | None], *, timeout_s: float = 30.0) -> R:
+        """Read on until `look` returns something true; that."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                found = look(self)
+                if found:
+                    return found
+                await self._take(200)
+
+    async def all_so_far(self) -> None:
+        """Read what has been written by now, and wait for no more."""
+        places = self._consumer.assignment()
+        ends = await self._consumer.end_offsets(places)
+        while [one for one in places if await self._consumer.position(one) < ends[one]]:
+            await self._take(100)
+
+    async def _take(self, timeout_ms: int) -> None:
+        for place, messages in (await self._consumer.getmany(timeout_ms=timeout_ms)).items():
+            topic = place.topic.removeprefix(self._prefix)
+            self.records[topic] += [codec.decode(one.value) for one in messages]
+
+    def of(self, kind: type[R]) -> list[R]:
+        """All records of a class that came so far."""
+        return [one for held in self.records.values() for one in held if isinstance(one, kind)]
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def click(name: str, *, campaign_id: str = "cmp001", ago_ms: int = 60_000) -> Touch:
+    """A click with an id made of the name."""
+    return Touch(
+        touch_id=f"touch-{name}",
+        app_id="demo",
+        kind="click",
+        at_ms=now_ms() - ago_ms,
+        identifiers=[f"click:{name}", f"cookie:{name}"],
+        click_id=name,
+        campaign_id=campaign_id,
+    )
+
+
+def envelope(
+    device: str, *events: str, click_id: str | None = None, at_ms: int | None = None
+) -> Envelope:
+    """One request of a device; an event's id is made of its name and the device."""
+    at = now_ms() if at_ms is None else at_ms
+    return Envelope(
+        app_id="demo",
+        subject=f"demo|device:{device}",
+        received_at_ms=at,
+        ip="81.2.69.142",
+        user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+        events=[
+            RawEvent(
+                event_id=f"{device}-{name}",
+                event=name,
+                timestamp_ms=at + i,
+                device_id=device,
+                referral=Referral(click_id=click_id) if click_id else None,
+            )
+            for i, name in enumerate(events)
+        ],
+    )

@@ -1,0 +1,105 @@
+"""Killed at any moment: nothing is lost, nothing counts twice."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.agents.running import Log, Worker, click, envelope, now_ms
+from trackstream.core.records import Attribution, Event, Session
+from trackstream.storage.topics import ensure_topics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from trackstream.settings import Settings
+
+pytestmark = pytest.mark.xdist_group("killed")
+
+_DEVICES = 60
+_ROUNDS = 50
+_PER_ENVELOPE = 4
+
+
+async def test_kill_9_in_the_middle_loses_nothing_and_counts_nothing_twice(
+    make_settings: Callable[[], Settings], folder: Path
+) -> None:
+    settings = make_settings()
+    await ensure_topics(settings)
+    worker = Worker(settings, folder)
+    at = now_ms()
+    async with Log(settings) as log:
+        await log.touch(*(click(f"d{i}", campaign_id="kill") for i in range(_DEVICES)))
+        await log.post(*(envelope(f"d{i}", "install", click_id=f"d{i}") for i in range(_DEVICES)))
+        names = [f"e{n}" for n in range(_ROUNDS * _PER_ENVELOPE)]
+        for n in range(_ROUNDS):
+            some = names[n * _PER_ENVELOPE : (n + 1) * _PER_ENVELOPE]
+            await log.post(*(envelope(f"d{i}", *some, at_ms=at) for i in range(_DEVICES)))
+        wanted = {f"d{i}-{name}" for i in range(_DEVICES) for name in [*names, "install"]}
+        try:
+            worker.start()
+            interrupted = []
+            for _ in range(2):
+                await log.until(_more_events_than(len(log.of(Event))))
+                worker.kill()
+                await log.all_so_far()
+                interrupted.append(not _ids(log) >= wanted)
+                worker.launch()
+            worker.wait_ready()
+            await log.until(lambda log: _ids(log) >= wanted, timeout_s=60)
+            await log.until(lambda log: len(_last_attributions(log)) == _DEVICES)
+            counts = await log.until(_all_closed)
+            clicks = _live(worker, "kill")
+        finally:
+            code = worker.stop()
+
+    assert _ids(log) == wanted
+    assert set(counts.values()) == {len(names) + 1}
+    assert {a.method for a in log.of(Attribution)} == {"click_deterministic"}
+    assert len(_last_attributions(log)) == _DEVICES
+    assert (clicks["clicks"], clicks["installs"]) == (_DEVICES, _DEVICES)
+    assert code == 0
+    assert interrupted == [True, True], "killed too late to show anything"
+
+
+def _ids(log: Log) -> set[str]:
+    return {e.event_id for e in log.of(Event)}
+
+
+def _more_events_than(count: int) -> Callable[[Log], bool]:
+    return lambda log: len(log.of(Event)) > count
+
+
+def _all_closed(log: Log) -> Counter[str]:
+    """Events per subject by the newest revision of each of its sessions, once all are closed."""
+    newest: dict[str, Session] = {}
+    for one in log.of(Session):
+        if one.session_id not in newest or one.revision >= newest[one.session_id].revision:
+            newest[one.session_id] = one
+    counts: Counter[str] = Counter()
+    for one in newest.values():
+        if one.status == "open":
+            return Counter()
+        if one.status == "closed":
+            counts[one.subject] += one.event_count
+    return counts if len(counts) == _DEVICES else Counter()
+
+
+def _last_attributions(log: Log) -> set[tuple[str, int]]:
+    newest: dict[str, int] = {}
+    for one in log.of(Attribution):
+        newest[one.conversion_id] = max(one.revision, newest.get(one.conversion_id, 0))
+    return set(newest.items())
+
+
+def _live(worker: Worker, campaign_id: str) -> dict[str, int]:
+    until = time.monotonic() + 10
+    total: dict[str, int] = {}
+    while time.monotonic() < until and total.get("installs") != _DEVICES:
+        total = worker.get(f"/campaigns/{campaign_id}/live")[1]["total"]
+        time.sleep(0.1)
+    return total

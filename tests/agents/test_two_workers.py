@@ -1,0 +1,93 @@
+"""Two workers share the partitions; which of them has what makes no difference."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.agents.running import Log, Worker, click, envelope
+from trackstream.core.records import Attribution, Event
+from trackstream.storage.topics import ensure_topics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from trackstream.settings import Settings
+
+pytestmark = pytest.mark.xdist_group("two-workers")
+
+_DEVICES = 24
+
+
+async def test_two_workers_share_the_work_and_one_can_go(
+    make_settings: Callable[[], Settings], folder: Path
+) -> None:
+    settings = make_settings()
+    await ensure_topics(settings)
+    one, two = Worker(settings, folder / "1"), Worker(settings, folder / "2")
+    try:
+        one.launch()
+        two.launch()
+        one.wait_ready()
+        two.wait_ready()
+        async with Log(settings) as log:
+            await _until_both_own(one, two)
+            first = [f"a{i}" for i in range(_DEVICES)]
+            await _install(log, first)
+            assert _live(two)["clicks"] == _live(one)["clicks"] == _DEVICES
+            for worker in (one, two):
+                assert _busy(worker)
+                for name in first:
+                    status, shown = worker.get(f"/tables/visitors/demo%7Cdevice:{name}")
+                    assert (status, shown["key"]) == (200, f"demo|device:{name}")
+
+            code = one.stop()
+            second = [f"b{i}" for i in range(_DEVICES)]
+            await _install(log, second)
+
+            assert code == 0, one.log()
+            assert {e.event_id for e in log.of(Event)} == {f"{n}-install" for n in first + second}
+            assert _live(two)["clicks"] == 2 * _DEVICES
+            status, _ = two.get("/tables/visitors/demo%7Cdevice:a0")
+            assert status == 200
+    finally:
+        one.stop()
+        last = two.stop()
+    assert last == 0
+
+
+async def _install(log: Log, names: list[str]) -> None:
+    await log.touch(*(click(name, campaign_id="two") for name in names))
+    await log.post(*(envelope(name, "install", click_id=name) for name in names))
+    wanted = {f"demo|device:{name}" for name in names}
+    await log.until(lambda log: {a.subject for a in log.of(Attribution)} >= wanted, timeout_s=60)
+    newest = {a.subject: a for a in log.of(Attribution)}
+    assert {newest[subject].method for subject in wanted} == {"click_deterministic"}
+
+
+async def _until_both_own(*workers: Worker) -> None:
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        if all('trackstream_partitions{topic="' in w.get("/metrics")[1] for w in workers) and all(
+            w.get("/health/ready")[0] == 200 for w in workers
+        ):
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("one worker has no partitions")
+
+
+def _busy(worker: Worker) -> bool:
+    return 'trackstream_messages_in_total{agent="match"}' in worker.get("/metrics")[1]
+
+
+def _live(worker: Worker) -> dict[str, int]:
+    until = time.monotonic() + 5
+    while True:
+        _, shown = worker.get("/campaigns/two/live")
+        total: dict[str, int] = shown["total"]
+        if (total["clicks"] % _DEVICES == 0 and not shown["silent"]) or time.monotonic() > until:
+            return total

@@ -1,0 +1,200 @@
+"""What one worker does with what comes, on a real broker."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from tests.agents.running import Log, Worker, click, envelope, now_ms
+from trackstream.core.records import (
+    Answer,
+    Attribution,
+    Conversion,
+    Event,
+    Rejected,
+    Session,
+    Tick,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.xdist_group("worker")
+
+
+@pytest.fixture
+async def log(worker: Worker) -> AsyncIterator[Log]:
+    async with Log(worker.settings) as log:
+        yield log
+
+
+@pytest.fixture
+def name() -> str:
+    return uuid4().hex[:10]
+
+
+async def test_an_envelope_becomes_events_and_a_session(log: Log, name: str) -> None:
+    await log.post(envelope(name, "page_view", "add_to_cart"))
+
+    events = await log.until(
+        lambda log: (
+            [e for e in log.of(Event) if e.subject == f"demo|device:{name}"][1:]
+            and [e for e in log.of(Event) if e.subject == f"demo|device:{name}"]
+        )
+    )
+    sessions = await log.until(lambda log: [s for s in log.of(Session) if name in s.subject])
+
+    assert [e.event for e in events] == ["page_view", "add_to_cart"]
+    assert events[0].person == f"device:{name}"
+    assert events[0].browser == "Firefox"
+    assert {e.session_id for e in events} == {sessions[0].session_id}
+    assert sessions[0].status == "open"
+
+
+async def test_a_click_is_found_by_the_install_that_names_it(log: Log, name: str) -> None:
+    await log.touch(click(name))
+    began = time.monotonic()
+    await log.post(envelope(name, "install", click_id=name))
+
+    attribution = await log.until(
+        lambda log: next((a for a in log.of(Attribution) if name in a.subject), None)
+    )
+
+    assert attribution.method == "click_deterministic"
+    assert attribution.touch is not None
+    assert attribution.touch.campaign_id == "cmp001"
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("topic", "stage"), [("raw", "enrich"), ("identity", "match"), ("candidates", "attribute")]
+)
+async def test_what_cannot_be_decoded_is_rejected_as_it_came(
+    log: Log, name: str, topic: str, stage: str
+) -> None:
+    await log.write(topic, f"demo|device:{name}", f"junk {name}".encode())
+
+    rejected = await log.until(
+        lambda log: next(
+            (r for r in log.of(Rejected) if r.payload == f"junk {name}".encode()), None
+        )
+    )
+
+    assert (rejected.stage, rejected.reasons) == (stage, ["undecodable"])
+    assert rejected.app_id == "demo"
+
+
+async def test_a_record_that_belongs_elsewhere_is_rejected_and_nothing_stops(
+    log: Log, name: str
+) -> None:
+    await log.write("identity", f"demo|device:{name}", envelope(name, "page_view"))
+    await log.touch(click(name))
+    await log.post(envelope(name, "install", click_id=name))
+
+    rejected = await log.until(
+        lambda log: next((r for r in log.of(Rejected) if name.encode() in r.payload), None)
+    )
+    await log.until(lambda log: [a for a in log.of(Attribution) if name in a.subject])
+
+    assert (rejected.stage, rejected.reasons) == ("match", ["internal"])
+
+
+async def test_time_closes_an_idle_session(log: Log, name: str) -> None:
+    await log.post(envelope(name, "page_view"))
+
+    closed = await log.until(
+        lambda log: next(
+            (s for s in log.of(Session) if name in s.subject and s.status == "closed"), None
+        )
+    )
+
+    assert closed.event_count == 1
+
+
+async def test_time_decides_without_the_answers_that_are_missing(log: Log, name: str) -> None:
+    conversion = Conversion(
+        conversion_id=f"c-{name}",
+        app_id="demo",
+        kind="install",
+        event="install",
+        event_id=name,
+        at_ms=now_ms(),
+        subject=f"demo|device:{name}",
+        person=f"device:{name}",
+        identifiers=[f"device:{name}", f"idfa:{name}"],
+    )
+    answer = Answer(conversion=conversion, identifier=f"device:{name}", depth=0)
+    await log.write("candidates", conversion.conversion_id, answer)
+
+    attribution = await log.until(
+        lambda log: next((a for a in log.of(Attribution) if name in a.subject), None)
+    )
+
+    assert attribution.method == "organic"
+    assert attribution.unanswered == [f"idfa:{name}"]
+
+
+async def test_a_tick_that_was_written_long_ago_does_nothing(log: Log, name: str) -> None:
+    await log.write("raw", f"demo|device:{name}", Tick(at_ms=1))
+    await log.post(envelope(name, "page_view"))
+
+    await log.until(lambda log: [s for s in log.of(Session) if name in s.subject])
+
+    assert not [r for r in log.of(Rejected) if name in str(r.payload)]
+
+
+async def test_a_retry_is_counted_once(log: Log, worker: Worker, name: str) -> None:
+    one = envelope(name, "page_view")
+    await log.post(one, one)
+    await log.post(envelope(name, "page_view", "add_to_cart"))
+    await log.until(lambda log: [e for e in log.of(Event) if e.event_id == f"{name}-add_to_cart"])
+
+    assert len([e for e in log.of(Event) if e.event_id == f"{name}-page_view"]) == 1
+    assert 'trackstream_duplicates_total{agent="enrich"}' in worker.get("/metrics")[1]
+
+
+async def test_a_state_is_shown_by_its_key(log: Log, worker: Worker, name: str) -> None:
+    await log.post(envelope(name, "page_view"))
+    await log.until(lambda log: [e for e in log.of(Event) if name in e.subject])
+
+    status, shown = worker.get("/tables/visitors/unknown")
+    while status != 200:
+        status, shown = worker.get(f"/tables/visitors/demo%7Cdevice:{name}")
+
+    assert shown["value"]["subject"] == f"demo|device:{name}"
+    assert shown["value"]["sessions"][0]["closed"] is False
+    assert worker.get("/tables/visitors/nobody")[0] == 404
+    assert worker.get("/tables/nothing/nobody")[0] == 404
+
+
+async def test_campaigns_are_counted_live(log: Log, worker: Worker, name: str) -> None:
+    await log.touch(click(name, campaign_id=name), click(f"{name}-2", campaign_id=name))
+    await log.touch(click(name, campaign_id=name))
+    await log.post(envelope(name, "install", click_id=name))
+    await log.until(lambda log: [a for a in log.of(Attribution) if name in a.subject])
+
+    until = time.monotonic() + 5
+    total: dict[str, int] = {}
+    while total.get("installs") != 1 and time.monotonic() < until:
+        _, shown = worker.get(f"/campaigns/{name}/live?minutes=60")
+        total = shown["total"]
+    _, every = worker.get("/campaigns/live")
+
+    assert (total["clicks"], total["installs"], total["conversions"]) == (2, 1, 0)
+    assert shown["silent"] == []
+    assert [c["total"]["clicks"] for c in every["campaigns"] if c["campaign_id"] == name] == [2]
+    assert worker.get(f"/campaigns/{name}/live?minutes=0")[0] == 422
+    assert worker.get("/campaigns/partial")[0] == 403
+
+
+def test_health_metrics_and_the_page_are_served(worker: Worker) -> None:
+    assert worker.get("/health/live") == (200, {"status": "live"})
+    assert worker.get("/health/ready") == (200, {"status": "ready"})
+    assert "# TYPE trackstream_step_seconds histogram" in worker.get("/metrics")[1]
+    status, page = worker.get("/live")
+    assert status == 200
+    assert "<caption>" in page
+    assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
