@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import sys
+import time
 from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -21,8 +22,10 @@ from tests.storage.records import (
     an_event,
 )
 from trackstream.codec import encode
+from trackstream.embedded.kafka import EmbeddedKafka
 from trackstream.settings import Settings
 from trackstream.storage.errors import InvalidValueError, StorageError
+from trackstream.storage.log_sink import KafkaSink
 from trackstream.storage.topics import bootstrap_servers, ensure_topics
 from trackstream.storage.warehouse import Progress, run
 from trackstream.storage.warehouse.consumer import group_of
@@ -30,6 +33,7 @@ from trackstream.storage.warehouse.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
     from trackstream.core.records import Record
 
@@ -264,6 +268,38 @@ async def test_stopping_while_postgresql_is_away_loses_nothing(
         await log.until(lambda: log.count("fact_events") == 80)
 
 
+async def test_kafka_may_be_away_at_the_start_and_later(migrated_url: str, tmp_path: Path) -> None:
+    broker = EmbeddedKafka(tmp_path)
+    await asyncio.to_thread(broker.start)
+    try:
+        settings = Settings(kafka_url=broker.url, postgres_url=migrated_url, topic_partitions=2)
+        await ensure_topics(settings)
+        sink = KafkaSink(settings)
+        await sink.send([("events", b"k", encode(an_event("a")))])
+        await sink.stop()
+        await asyncio.to_thread(broker.stop)
+        stop, progress = asyncio.Event(), Progress()
+        running = asyncio.create_task(run(settings, stop=stop, progress=progress))
+        for expected in (1, 2):
+            await asyncio.sleep(0.5)
+            assert not running.done()
+            await asyncio.to_thread(broker.start)
+            sink = KafkaSink(settings)
+            await sink.send([("events", b"k", encode(an_event(f"b{expected}")))])
+            await sink.stop()
+            async with asyncio.timeout(30):
+                while progress.rows["fact_events"] <= expected:  # noqa: ASYNC110 - a counter
+                    await asyncio.sleep(0.05)
+            await asyncio.to_thread(broker.stop)
+        began_s = time.monotonic()
+        stop.set()
+        await asyncio.wait_for(running, 20)
+        assert time.monotonic() - began_s < 15
+    finally:
+        await asyncio.to_thread(broker.stop)
+    assert progress.messages == 3
+
+
 async def test_one_bad_row_among_many_is_rejected_alone(log: Log) -> None:
     events = [an_event(f"e{n}") for n in range(200)]
     events[77] = an_event("bad", properties="{")
@@ -304,6 +340,7 @@ async def test_a_killed_process_loses_nothing_and_repeats_nothing(log: Log) -> N
 
 _PROGRAM = """
 import asyncio
+from trackstream.embedded.kafka import EmbeddedKafka
 from trackstream.settings import Settings
 from trackstream.storage.warehouse import run
 asyncio.run(run(Settings.load(), stop=asyncio.Event()))

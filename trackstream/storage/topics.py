@@ -31,6 +31,7 @@ TOPICS: tuple[str, ...] = tuple(schemas.load().topics)
 """Every source topic, without the prefix."""
 
 _POLL_S = 0.05
+_RETRY_S = 0.5
 _OVERHEAD_BYTES = 64 * 1024
 
 
@@ -87,7 +88,7 @@ async def _connect(admin: AIOKafkaAdminClient) -> None:
         try:
             await admin.start()
         except (KafkaError, OSError):
-            await asyncio.sleep(_POLL_S * 4)
+            await asyncio.sleep(_RETRY_S)
         else:
             return
 

@@ -2,6 +2,7 @@
 
 - `registered`: apps, keys, links, and the version that says when they changed;
 - `facts`: what the warehouse writes, and the offsets up to which it has;
+- `postbacks`: whom to tell of attributions, and the outbox of what is told;
 - `columns`: the kinds of columns.
 """
 
@@ -16,6 +17,7 @@ from trackstream.storage.schema.facts import (
     fact_sessions,
     rejected,
 )
+from trackstream.storage.schema.postbacks import postback_destinations, postbacks
 from trackstream.storage.schema.registered import api_keys, apps, directory_version, links
 
 __all__ = [
@@ -31,5 +33,7 @@ __all__ = [
     "fact_sessions",
     "links",
     "metadata",
+    "postback_destinations",
+    "postbacks",
     "rejected",
 ]

@@ -7,6 +7,7 @@ them now and then for the tools that show lag.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import time
@@ -24,7 +25,6 @@ from trackstream.storage.warehouse.recorder import Recorder, StoppedError
 from trackstream.storage.warehouse.writer import Claim, Partition, Writer
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Iterable
 
 __all__ = ["GROUP", "TOPICS", "group_of", "run"]
@@ -41,6 +41,8 @@ _BATCH_S = 0.25
 _POLL_MS = 200
 _COMMIT_EVERY_S = 2.0
 _LOG_EVERY_S = 60.0
+_KAFKA_PAUSE_S = 2.0
+_KAFKA_TIMEOUT_S = 5.0
 
 
 async def run(
@@ -59,8 +61,8 @@ async def run(
         progress: Where to count; a new one if not given.
 
     Raises:
-        StorageError: PostgreSQL refuses what the warehouse does (not migrated, no rights).
-        KafkaError: Kafka does not answer at the start.
+        StorageError: PostgreSQL refuses what the warehouse does (not migrated, no rights). For
+            servers that are away it waits.
     """
     if not settings.postgres_url:
         raise InvalidValueError("TRACKSTREAM_POSTGRES_URL is not set")
@@ -73,7 +75,11 @@ async def run(
         except WriterFencedError as error:
             # The group has given our partitions away without our knowing: join it anew.
             _log.warning("%s: joining the group again", error)
-            ready = None if member.was_ready else ready
+        except (KafkaError, TimeoutError) as error:
+            _log.warning("the warehouse waits for Kafka: %r", error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _KAFKA_PAUSE_S)
+        ready = None if member.was_ready else ready
 
 
 class _Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -102,6 +108,7 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_poll_interval_ms=600_000,  # an outage of PostgreSQL is sat out
+            heartbeat_interval_ms=1000,  # how soon a member hears that another has come
             fetch_max_wait_ms=_POLL_MS,
             max_partition_fetch_bytes=4 * 2**20,
         )
@@ -123,7 +130,16 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
             await self._commit()
         finally:
             await self._recorder.close()
-            await self._consumer.stop()
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """Leave the group, a courtesy: else the others wait until the session ends."""
+        # In a task: while Kafka is away the client cancels itself, and must not cancel us.
+        leaving = asyncio.ensure_future(self._consumer.stop())
+        await asyncio.wait([leaving], timeout=_KAFKA_TIMEOUT_S)
+        leaving.cancel()
+        with contextlib.suppress(asyncio.CancelledError, KafkaError):
+            await leaving
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Let the transaction that is under way end, so that the next owner begins after it."""
@@ -162,12 +178,9 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
         await self._recorder.settled()
         generation = self._generation
         claims = await self._recorder.claim(partitions)
-        try:
-            topic_partitions = [TopicPartition(*one) for one in partitions]
+        topic_partitions = [TopicPartition(*one) for one in partitions]
+        async with asyncio.timeout(_KAFKA_TIMEOUT_S):
             ends = await self._consumer.end_offsets(topic_partitions) if partitions else {}
-        except KafkaError as error:
-            _log.warning("the warehouse waits for Kafka: %r", error)
-            return
         if generation != self._generation:
             return
         for partition, claim in claims.items():
@@ -223,10 +236,11 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
         offsets = self._recorder.written_up_to()
         if offsets:
             try:
-                await self._consumer.commit(
-                    {TopicPartition(*one): offset for one, offset in offsets.items()}
-                )
-            except (KafkaError, ValueError) as error:
+                async with asyncio.timeout(_KAFKA_TIMEOUT_S):
+                    await self._consumer.commit(
+                        {TopicPartition(*one): offset for one, offset in offsets.items()}
+                    )
+            except (KafkaError, ValueError, TimeoutError) as error:
                 _log.debug("lag tools will see older offsets: %r", error)
 
 
