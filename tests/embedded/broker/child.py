@@ -26,7 +26,7 @@ class BrokerProcess:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            self._process.wait(STOP_TIMEOUT_S)
+            self._reap()
             raise RuntimeError(f"the broker did not start: {self.log_path.read_text()}")
         ready = json.loads(line)
         assert ready["ready"] is True

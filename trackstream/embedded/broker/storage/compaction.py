@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from trackstream.embedded.broker.storage import batches, compression
 from trackstream.embedded.broker.storage.log import CLEANED_SUFFIX, SWAP_SUFFIX, Log
+from trackstream.embedded.broker.storage.segment import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,6 +57,11 @@ class Rules:
     delete_retention_ms: int
     last_offset: int
     """The batch with this offset stays whole, so that readers reach the end of the log."""
+
+    def age(self, segment: Segment) -> int:
+        """Return when a segment was first cleaned, in quarters of the tombstones' time."""
+        quarter_ms = max(self.delete_retention_ms // 4, 1)
+        return (segment.cleaned_at_ms or self.now_ms) // quarter_ms
 
 
 def plan(partition_log: Log, last_stable_offset: int, now_ms: int) -> Plan | None:
@@ -105,47 +111,40 @@ def learn(
     return newest, known_until
 
 
-def rewrite(group: Sequence[Segment], rules: Rules) -> Path:
-    """Copy what stays of neighbouring segments into one `.swap` file; return its path.
+def rewrite(segments: Sequence[Segment], rules: Rules, max_bytes: int) -> tuple[Path, int]:
+    """Copy what stays of the first segments into one `.swap` file of at most `max_bytes`.
+
+    One segment is taken at least. Those that were cleaned at very different times stay apart:
+    together, the tombstones of the older would have to wait for the younger's, pass after pass.
+
+    Returns:
+        The file, and how many segments it stands for.
 
     Raises:
         OSError: the disk refused, or the segments are gone; nothing is changed.
     """
-    directory = group[0].path.parent
-    cleaned = directory / (group[0].path.stem + CLEANED_SUFFIX)
+    first = segments[0]
+    directory = first.path.parent
+    cleaned = directory / file_name(first.base_offset, CLEANED_SUFFIX)
+    count = 0
     with cleaned.open("wb") as out:
-        for segment in group:
+        for segment in segments:
+            fits = out.tell() + segment.size <= max_bytes
+            if count and not (fits and rules.age(segment) == rules.age(first)):
+                break
             view = segment.view()
             try:
                 for kept in _kept_batches(view, rules):
                     out.write(kept)
             finally:
                 view.close()
+            count += 1
         out.flush()
         os.fsync(out.fileno())
-    swap = directory / f"{group[0].base_offset:020d}-{group[-1].next_offset:020d}{SWAP_SUFFIX}"
+    end = segments[count - 1].next_offset
+    swap = directory / f"{first.base_offset:020d}-{end:020d}{SWAP_SUFFIX}"
     cleaned.replace(swap)
-    return swap
-
-
-def groups(segments: Sequence[Segment], rules: Rules, max_bytes: int) -> Iterator[list[Segment]]:
-    """Put neighbours together that fit into one segment.
-
-    Those that were cleaned at very different times stay apart: together, the tombstones of the
-    older would have to wait for the younger's, pass after pass.
-    """
-    quarter = max(rules.delete_retention_ms // 4, 1)
-    group: list[Segment] = []
-    size, age = 0, -1
-    for segment in segments:
-        segment_age = (segment.cleaned_at_ms or rules.now_ms) // quarter
-        if group and (size + segment.size > max_bytes or segment_age != age):
-            yield group
-            group, size = [], 0
-        group.append(segment)
-        size, age = size + segment.size, segment_age
-    if group:
-        yield group
+    return swap, count
 
 
 async def compact(partition: Partition) -> bool:
@@ -173,10 +172,13 @@ async def compact(partition: Partition) -> bool:
             partition_log.end_offset - 1,
         )
         known = [segment for segment in todo.all if segment.next_offset <= known_until]
-        for group in list(groups(known, rules, partition_log.config.segment_bytes)):
-            swap = await asyncio.to_thread(rewrite, group, rules)
+        while known:
+            swap, count = await asyncio.to_thread(
+                rewrite, known, rules, partition_log.config.segment_bytes
+            )
             if partition.closed:
                 return False
+            group, known = known[:count], known[count:]
             cleaned_at_ms = max(segment.cleaned_at_ms or now_ms for segment in group)
             partition_log.replace(group, swap, cleaned_at_ms)
         partition.transactions.forget_aborted(known_until)
