@@ -43,6 +43,7 @@ def credit(
     at_ms: int,
     weigh: Weigh,
     parameters: Mapping[str, Any] | None = None,
+    whole: int = WHOLE,
 ) -> list[int]:
     """Share one conversion among its touches.
 
@@ -51,9 +52,10 @@ def credit(
         at_ms: when it converted.
         weigh: the model, a built-in one or somebody's own.
         parameters: of the model.
+        whole: the credit to share, if not that of one conversion in millionths.
 
     Returns:
-        Millionths for each touch, as `path` has them: not negative, and in sum exactly `WHOLE`;
+        The credit of each touch, as `path` has them: not negative, and in sum exactly `whole`;
         nothing for no touches. Weights that are all zero share it equally.
 
     Raises:
@@ -70,7 +72,7 @@ def credit(
         raise ModelError(f"it raised {type(error).__name__}: {error}") from error
     if len(weights) != len(path):
         raise ModelError(f"it gave {len(weights)} weights for {len(path)} touches")
-    shares = apportion(weights, WHOLE)
+    shares = apportion(weights, whole)
     credited = [0] * len(path)
     for i, share in zip(order, shares, strict=True):
         credited[i] = share
