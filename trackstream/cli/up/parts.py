@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import sys
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trackstream.cli.base import Problem
@@ -17,16 +19,17 @@ from trackstream.settings import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from trackstream.embedded.errors import ChildFailedError
     from trackstream.embedded.server import Server
     from trackstream.settings import Settings
 
-__all__ = ["Part", "answers", "listening_port", "our_child", "server_part"]
+__all__ = ["Part", "answers", "any_port", "listening_port", "our_child", "server_part"]
 
 _READY_TIMEOUT_S = 90.0
 _STOP_S = 8.0
+_LOWEST_PORT = 10_240
+_PORT_TRIES = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,16 +105,45 @@ def listening_port(host: str, port: int, setting: str) -> int:
         Problem: it is taken; the message names the setting.
     """
     if port == 0:
-        return free_port()
+        return any_port(host)
+    try:
+        _try(host, port)
+    except OSError as error:
+        raise Problem(
+            f"cannot listen on {host}:{port}: {error.strerror}",
+            f"set {PREFIX}{setting.upper()} to another port (0: any free one), "
+            "or stop what listens there",
+        ) from error
+    return port
+
+
+def any_port(host: str = "127.0.0.1") -> int:
+    """A port that is free, and is likely to be so some seconds later.
+
+    The kernel gives the ports of its own range to whoever connects somewhere, which the parts that
+    start first do all the time; so this one is below that range.
+    """
+    for _ in range(_PORT_TRIES):
+        port = random.randrange(_LOWEST_PORT, _kernels_lowest_port())  # noqa: S311 # spreads, guards nothing
+        try:
+            _try(host, port)
+        except OSError:
+            continue
+        return port
+    return free_port()
+
+
+def _kernels_lowest_port() -> int:
+    try:
+        text = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("ascii")
+        return max(_LOWEST_PORT + 1, int(text.split()[0]))
+    except (OSError, ValueError, IndexError):
+        return 32_768
+
+
+def _try(host: str, port: int) -> None:
+    """Listen there for a moment. Raises OSError if that cannot be."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise Problem(
-                f"cannot listen on {host}:{port}: {error.strerror}",
-                f"set {PREFIX}{setting.upper()} to another port (0: any free one), "
-                "or stop what listens there",
-            ) from error
-    return port
+        probe.bind((host, port))

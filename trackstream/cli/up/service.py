@@ -11,7 +11,7 @@ from trackstream.cli.base import Problem
 from trackstream.cli.running import Running
 from trackstream.cli.serve import WAREHOUSE_READY
 from trackstream.cli.up.credentials import Credentials, ensure_credentials
-from trackstream.cli.up.parts import Part, answers, listening_port, our_child, server_part
+from trackstream.cli.up.parts import Part, answers, any_port, listening_port, our_child, server_part
 from trackstream.embedded.errors import ChildFailedError, PortTakenError
 from trackstream.embedded.kafka import EmbeddedKafka
 from trackstream.embedded.postgres import EmbeddedPostgres
@@ -141,17 +141,19 @@ class Service:
             if settings.kafka_url
             else EmbeddedKafka(
                 folder,
-                port=settings.kafka_port or None,
+                port=settings.kafka_port or any_port(),
                 default_partitions=settings.topic_partitions,
             )
         )
         postgres = (
             None
             if settings.postgres_url
-            else EmbeddedPostgres(folder, port=settings.postgres_port or None)
+            else EmbeddedPostgres(folder, port=settings.postgres_port or any_port())
         )
         redis = (
-            None if settings.redis_url else EmbeddedValkey(folder, port=settings.redis_port or None)
+            None
+            if settings.redis_url
+            else EmbeddedValkey(folder, port=settings.redis_port or any_port())
         )
         for server in (kafka, postgres, redis):
             if server is not None:

@@ -1,0 +1,34 @@
+"""`python -m benchmarks NAME [options]`: runs one of the benchmarks in this folder."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import broker, collector, pipeline
+
+_NAMES = {
+    "pipeline": "collector, enrich and warehouse: events per second and CPU per event",
+    "collector": "what a request costs, beside aiohttp's bare hello",
+    "broker": "the embedded broker: messages in and out, latency",
+}
+
+
+def main(argv: list[str]) -> int:
+    """Run the one that is named; the exit code, 2 if there is none of that name."""
+    name, options = (argv[0], argv[1:]) if argv else ("", [])
+    if name == "pipeline":
+        return pipeline.main(options)
+    if name == "collector":
+        collector.run(options)
+        return 0
+    if name == "broker" and not options:
+        broker.run()
+        return 0
+    print("usage: python -m benchmarks NAME [options]\n", file=sys.stderr)
+    for one, what in _NAMES.items():
+        print(f"  {one:<10} {what}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
