@@ -12,9 +12,10 @@ import struct
 from typing import Any
 
 import msgspec
-from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro import parse_schema, schemaless_reader
 
 import schemas
+from trackstream.avro import compiled
 from trackstream.core import records
 
 __all__ = ["UndecodableError", "decode", "encode"]
@@ -41,21 +42,23 @@ _PARSED: dict[int, tuple[type[records.Record], Any]] = {
     one.id: (getattr(records, one.record), parse_schema(_without_logical_types(one.schema)))
     for one in schemas.load().schemas
 }
-_IDS: dict[type[records.Record], int] = {
-    getattr(records, one.record): schemas.load().latest(one.record).id
-    for one in schemas.load().schemas
+_NEWEST = [schemas.load().latest(name) for name in {one.record for one in schemas.load().schemas}]
+_WRITERS = {
+    getattr(records, one.record): (
+        _HEADER.pack(_MAGIC, one.id),
+        compiled(_without_logical_types(one.schema)),
+    )
+    for one in _NEWEST
 }
+"""By class: the header, and what writes the body."""
 
 
 def encode(record: records.Record) -> bytes:
     """The record as framed Avro. Raises KeyError for a class that has no schema of its own."""
-    schema_id = _IDS[type(record)]
-    out = io.BytesIO()
-    out.write(_HEADER.pack(_MAGIC, schema_id))
-    schemaless_writer(
-        out, _PARSED[schema_id][1], msgspec.to_builtins(record, builtin_types=(bytes,))
-    )
-    return out.getvalue()
+    header, write = _WRITERS[type(record)]
+    out = bytearray(header)
+    write(out, record)
+    return bytes(out)
 
 
 def decode(data: bytes | None) -> records.Record:
