@@ -49,7 +49,7 @@ def exposures(paths: Paths) -> Exposures:
     conversions = np.frombuffer(paths.conversions, dtype=np.int64)
     nulls = np.frombuffer(paths.nulls, dtype=np.int64)
     values = np.array(paths.values_micros, dtype=np.float64)
-    journeys = np.bincount(at, weights=(conversions + nulls).astype(np.float64), minlength=size)
+    journeys = np.bincount(at, weights=conversions + nulls, minlength=size).astype(np.float64)
     sums = [np.bincount(at, weights=one, minlength=size) for one in (conversions, values)]
     return Exposures(
         masks=masks, journeys=journeys, rates=np.stack(sums, axis=1) / journeys[:, None]
