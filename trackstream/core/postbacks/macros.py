@@ -1,0 +1,168 @@
+"""The macros of postback templates: what an attribution has to say, by name."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, TypeAlias
+
+from trackstream.core.texts import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from trackstream.core.records import Attribution
+
+__all__ = ["MACROS", "Value", "event_of", "values_of", "written"]
+
+Value: TypeAlias = str | int | Decimal | None
+"""Text, an exact number, or nothing."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def event_of(attribution: Attribution) -> str:
+    """What networks are told has happened: `install`, `reinstall`, or the event's name.
+
+    A reinstall is a name of its own, so that nobody is told of (or paid for) an install twice.
+    """
+    if attribution.kind == "install":
+        return "reinstall" if attribution.method == "reinstall" else "install"
+    return attribution.event
+
+
+def values_of(attribution: Attribution, *, campaign_name: str | None = None) -> dict[str, Value]:
+    """Every macro's value.
+
+    Args:
+        attribution: What was decided.
+        campaign_name: The campaign's name for people, as its tracking link was registered; else
+            the touch's `utm_campaign` is taken for it.
+    """
+    found: dict[str, Value] = {name: read(attribution) for name, read in _PLAIN.items()}
+    found["campaign"] = campaign_name or found["campaign"]
+    for name, read_ms in _TIMES.items():
+        at_ms = read_ms(attribution)
+        found[name] = None if at_ms is None else at_ms // 1000
+        found[f"{name}_ms"] = at_ms
+        found[f"{name}_iso"] = None if at_ms is None else _iso(at_ms)
+    return {name: clean(v) if isinstance(v, str) else v for name, v in found.items()}
+
+
+def written(value: Value) -> str:
+    """The value as text: empty for nothing, numbers without exponent or needless zeros."""
+    if isinstance(value, Decimal):
+        text = f"{value:f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    return "" if value is None else str(value)
+
+
+def _of_touch(name: str) -> Callable[[Attribution], Value]:
+    def read(attribution: Attribution) -> Value:
+        value: Value = getattr(attribution.touch, name) if attribution.touch else None
+        return value
+
+    return read
+
+
+def _of_attribution(name: str) -> Callable[[Attribution], Value]:
+    def read(attribution: Attribution) -> Value:
+        value: Value = getattr(attribution, name)
+        return value
+
+    return read
+
+
+def _identifier(kind: str) -> Callable[[Attribution], Value]:
+    """The conversion's own, else the one that the network itself gave with its touch."""
+    prefix = f"{kind}:"
+
+    def read(attribution: Attribution) -> Value:
+        known = [*attribution.identifiers, *(attribution.touch or _NOBODY).identifiers]
+        found = (one.removeprefix(prefix) for one in known if one.startswith(prefix))
+        return next(found, None)
+
+    return read
+
+
+class _NOBODY:
+    identifiers: tuple[str, ...] = ()
+
+
+def _campaign(attribution: Attribution) -> Value:
+    campaign = attribution.touch.campaign if attribution.touch else None
+    return campaign.utm_campaign if campaign else None
+
+
+def _revenue(attribution: Attribution) -> Value:
+    micros = attribution.revenue_micros
+    return None if micros is None else Decimal(micros).scaleb(-6)
+
+
+def _match_type(attribution: Attribution) -> Value:
+    return attribution.method if attribution.method.startswith(("click_", "view_")) else None
+
+
+def _rejection_reason(attribution: Attribution) -> Value:
+    """Why the strongest candidate got no credit, where nobody did."""
+    if attribution.touch is not None or not attribution.candidates:
+        return None
+    return attribution.candidates[0].verdict or None
+
+
+def _install_ms(attribution: Attribution) -> int | None:
+    return attribution.at_ms if attribution.kind == "install" else attribution.inherited_at_ms
+
+
+def _click_ms(attribution: Attribution) -> int | None:
+    return attribution.touch.at_ms if attribution.touch else None
+
+
+def _event_ms(attribution: Attribution) -> int | None:
+    return attribution.at_ms
+
+
+def _iso(at_ms: int) -> str:
+    at = _EPOCH + timedelta(milliseconds=at_ms)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+_PLAIN: Mapping[str, Callable[[Attribution], Value]] = {
+    **{
+        name: _of_touch(name)
+        for name in (
+            "click_id",
+            "campaign_id",
+            "channel",
+            "network",
+            "ad_group",
+            "creative",
+            "sub_publisher",
+            "ip",
+        )
+    },
+    **{name: _identifier(name) for name in ("gaid", "idfa", "idfv")},
+    "device_id": _identifier("device"),
+    "user_id": _identifier("user"),
+    **{
+        name: _of_attribution(name)
+        for name in ("country", "currency", "method", "conversion_id", "revision", "app_id")
+    },
+    "campaign": _campaign,
+    "event": event_of,
+    "revenue": _revenue,
+    "match_type": _match_type,
+    "confidence": lambda attribution: Decimal(str(attribution.confidence)),
+    "rejection_reason": _rejection_reason,
+}
+
+_TIMES: Mapping[str, Callable[[Attribution], int | None]] = {
+    "install_time": _install_ms,
+    "event_time": _event_ms,
+    "click_time": _click_ms,
+}
+
+MACROS: frozenset[str] = frozenset(_PLAIN) | {
+    f"{name}{unit}" for name in _TIMES for unit in ("", "_ms", "_iso")
+}
+"""Every macro's name. Times are epoch seconds, `_ms` milliseconds, `_iso` RFC 3339 in UTC."""
