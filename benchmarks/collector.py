@@ -11,7 +11,7 @@ import argparse
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import uvloop
@@ -152,13 +152,12 @@ class _Client(asyncio.Protocol):
         self.done = asyncio.get_running_loop().create_future()
         self._request = request
         self._deadline_s = deadline_s
-        self._transport: asyncio.WriteTransport | None = None
+        self._transport: Any = None  # uvloop's is none of asyncio's classes
         self._kept = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.WriteTransport):
-            self._transport = transport
-            transport.write(self._request)
+        self._transport = transport
+        self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         self._kept += data
@@ -166,17 +165,17 @@ class _Client(asyncio.Protocol):
         if not blank or len(rest) < _length(head):
             return
         if head[9:10] not in {b"2", b"3"}:
-            raise RuntimeError(self._kept.decode())
+            self.done.set_exception(RuntimeError(self._kept.decode()))
+            self._transport.close()
+            return
         self._kept = b""
         self.answers += 1
-        if self._transport is None:
-            return
         if time.perf_counter() < self._deadline_s:
             self._transport.write(self._request)
         else:
             self._transport.close()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         if not self.done.done():
             self.done.set_result(None)
 

@@ -32,9 +32,9 @@ async def test_metrics_are_prometheus_text(service: Service) -> None:
     assert await service.metric("produce_seconds_count") == 2
     assert await service.metric('produce_seconds_bucket{le="+Inf"}') == 2
     for step in ("read", "authenticate", "parse", "validate"):
-        assert await service.metric(f'steps_total{{step="{step}"}}') == 2
+        assert await service.metric(f'step_seconds_count{{step="{step}"}}') == 2
     for step in ("key", "produce", "answer"):
-        assert await service.metric(f'steps_total{{step="{step}"}}') == 1
+        assert await service.metric(f'step_seconds_count{{step="{step}"}}') == 1
 
 
 def test_several_processes_are_added_up() -> None:

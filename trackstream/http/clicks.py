@@ -170,29 +170,27 @@ async def _produce(sighting: Sighting, parts: Parts) -> Refusal | None:
 
 async def _answer(sighting: Sighting, parts: Parts) -> Refusal | None:
     parts.metrics.touches.add((sighting.kind, sighting.unrecorded or "recorded"))
+    headers = {"Cache-Control": "no-store"}
     if sighting.kind == "impression":
-        response = web.Response(body=PIXEL, content_type="image/gif")
-    else:
-        location = location_of(
-            sighting.destination, click_id=sighting.click_id, marks=marks(sighting.query)
-        )
-        response = web.Response(status=302, headers={"Location": location})
-        if sighting.unrecorded is None:
-            response.headers[CLICK_ID_HEADER] = sighting.click_id
-    response.headers["Cache-Control"] = "no-store"
+        sighting.response = web.Response(body=PIXEL, content_type="image/gif", headers=headers)
+        return None
+    headers["Location"] = location_of(
+        sighting.destination, click_id=sighting.click_id, marks=marks(sighting.query)
+    )
+    if sighting.unrecorded is None:
+        headers[CLICK_ID_HEADER] = sighting.click_id
     if sighting.new_cookie is not None:
-        public_url = parts.settings.public_url or ""
-        response.set_cookie(
-            COOKIE,
-            sighting.new_cookie,
-            max_age=parts.settings.cookie_max_age_days * _DAY_S,
-            path="/",
-            httponly=True,
-            samesite="Lax",
-            secure=sighting.request.secure or public_url.startswith("https:"),
-        )
-    sighting.response = response
+        headers["Set-Cookie"] = _set_cookie(sighting.new_cookie, sighting.request, parts)
+    sighting.response = web.Response(status=302, headers=headers)
     return None
+
+
+def _set_cookie(value: str, request: web.Request, parts: Parts) -> str:
+    """The tracking cookie: first-party, out of reach of scripts (RFC 6265, section 4.1)."""
+    max_age_s = parts.settings.cookie_max_age_days * _DAY_S
+    text = f"{COOKIE}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax"
+    is_https = request.secure or (parts.settings.public_url or "").startswith("https:")
+    return f"{text}; Secure" if is_https else text
 
 
 def _is_prefetch(request: web.Request) -> bool:

@@ -13,15 +13,16 @@ from trackstream.core.envelopes import envelopes_of, halves
 from trackstream.core.fields import Fields, Problem
 from trackstream.core.identifiers import fingerprint
 from trackstream.core.reasons import Reason
-from trackstream.core.texts import clean, has_controls
+from trackstream.core.texts import has_controls
 from trackstream.core.validation import ParsedEvent, parse_event
 from trackstream.http import bodies
 from trackstream.http.authentication import Caller, authenticate
 from trackstream.http.client import client_ip, cookie_of, header
 from trackstream.http.cors import show_to_origin
-from trackstream.http.problems import Refusal, as_json, problem_response
+from trackstream.http.problems import Refusal, problem_response
 from trackstream.http.rejections import original, rejected_message
 from trackstream.http.steps import Message, Parts, deliver, not_yet, run_steps
+from trackstream.http.verdicts import sentence, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -144,7 +145,7 @@ async def _validate(post: Post, parts: Parts) -> Refusal | None:
         return _validate_batch(post, base, parts)
     result = _parse_one(post, post.document, None, base, parts)
     if isinstance(result, tuple):
-        return Refusal(result[0].reason, _sentence(result), result)
+        return Refusal(result[0].reason, sentence(result), result)
     post.results = [result]
     return None
 
@@ -153,7 +154,7 @@ def _validate_batch(post: Post, base: str | None, parts: Parts) -> Refusal | Non
     problems: list[Problem] = []
     sent_at_ms = Fields(post.document, problems).timestamp_ms("sent_at")
     if problems:
-        return Refusal(problems[0].reason, _sentence(tuple(problems)), tuple(problems))
+        return Refusal(problems[0].reason, sentence(tuple(problems)), tuple(problems))
     events = post.document.get("events")
     if events is None:
         return Refusal(Reason.MISSING_FIELD, "events is missing")
@@ -204,7 +205,7 @@ async def _key(post: Post, parts: Parts) -> Refusal | None:
                     app_id=caller.app_id,
                     rejected_id=parts.new_id(),
                     reasons=[one.reason for one in result],
-                    detail=_sentence(result),
+                    detail=sentence(result),
                     payload=original(value),
                     value=value,
                     content_type="application/json",
@@ -240,7 +241,10 @@ async def _answer(post: Post, parts: Parts) -> Refusal | None:
         answer: dict[str, Any] = {
             "accepted": accepted,
             "rejected": len(post.results) - accepted,
-            "events": [_verdict(post, index, one) for index, one in enumerate(post.results)],
+            "events": [
+                verdict(index, one, post.document["events"][index])
+                for index, one in enumerate(post.results)
+            ],
         }
     else:
         answer = {"event_id": _single(post).event.event_id, "status": "accepted"}
@@ -259,20 +263,6 @@ def _single(post: Post) -> ParsedEvent:
     if isinstance(result, tuple):
         raise TypeError("a refused event has no answer")
     return result
-
-
-def _verdict(post: Post, index: int, result: ParsedEvent | tuple[Problem, ...]) -> dict[str, Any]:
-    if isinstance(result, ParsedEvent):
-        return {"index": index, "event_id": result.event.event_id, "status": "accepted"}
-    value = post.document["events"][index]
-    claimed = value.get("event_id") if isinstance(value, dict) else None
-    return {
-        "index": index,
-        "event_id": clean(claimed[:256]) if isinstance(claimed, str) else None,
-        "status": "rejected",
-        "reasons": list(dict.fromkeys(one.reason for one in result)),
-        "errors": as_json(result),
-    }
 
 
 async def _deep_link(post: Post, parts: Parts) -> str | None:
@@ -308,10 +298,6 @@ async def _refuse(post: Post, refusal: Refusal, parts: Parts) -> web.Response:
         if undelivered is not None:
             return problem_response(undelivered)
     return problem_response(refusal)
-
-
-def _sentence(problems: tuple[Problem, ...]) -> str:
-    return "; ".join(f"{one.field} {one.detail}".strip() for one in problems)
 
 
 STEPS = (

@@ -8,14 +8,14 @@ when someone asks (`merged`). A new label value starts at zero with its first in
 from __future__ import annotations
 
 import bisect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-__all__ = ["Counter", "Histogram", "Metrics", "merged", "render"]
+__all__ = ["Counter", "Histogram", "Metrics", "Summary", "merged", "render"]
 
 Labels = tuple[str, ...]
 _PREFIX = "trackstream_collector_"
@@ -32,6 +32,25 @@ class Counter(msgspec.Struct):
     def add(self, labels: Labels = (), amount: float = 1) -> None:
         """Grow by `amount`."""
         self.values[labels] = self.values.get(labels, 0) + amount
+
+
+class Summary(msgspec.Struct):
+    """How often something was done and how long that took, for each value of one label."""
+
+    name: str
+    help: str
+    label_name: str
+    values: dict[str, list[float]] = {}
+    """Count and seconds."""
+
+    def observe(self, label: str, seconds: float, count: float = 1) -> None:
+        """Count one, or several, that took this long together."""
+        entry = self.values.get(label)
+        if entry is None:
+            self.values[label] = [count, seconds]
+        else:
+            entry[0] += count
+            entry[1] += seconds
 
 
 class Histogram(msgspec.Struct):
@@ -92,23 +111,16 @@ class Metrics(msgspec.Struct):
             "result",
         )
     )
-    step_seconds: Counter = msgspec.field(
-        default_factory=lambda: _counter("step_seconds_total", "Time spent in each step.", "step")
-    )
-    steps: Counter = msgspec.field(
-        default_factory=lambda: _counter("steps_total", "How often each step ran.", "step")
+    steps: Summary = msgspec.field(
+        default_factory=lambda: Summary(
+            _PREFIX + "step_seconds", "Time spent in each step.", "step"
+        )
     )
     produce: Histogram = msgspec.field(
         default_factory=lambda: Histogram(
             _PREFIX + "produce_seconds", "Time until Kafka acknowledged a request's messages."
         )
     )
-
-    def step(self, name: str, seconds: float) -> None:
-        """Count one run of a step."""
-        labels = (name,)
-        self.step_seconds.add(labels, seconds)
-        self.steps.add(labels)
 
 
 def merged(parts: Iterable[Metrics]) -> Metrics:
@@ -120,6 +132,9 @@ def merged(parts: Iterable[Metrics]) -> Metrics:
             if isinstance(ours, Counter):
                 for labels, value in theirs.values.items():
                     ours.add(labels, value)
+            elif isinstance(ours, Summary):
+                for label, (count, seconds) in theirs.values.items():
+                    ours.observe(label, seconds, count)
             elif theirs.counts:
                 pairs = zip(ours.counts or [0] * len(theirs.counts), theirs.counts, strict=True)
                 ours.counts = [one + other for one, other in pairs]
@@ -132,9 +147,9 @@ def render(metrics: Metrics) -> str:
     lines: list[str] = []
     for name in Metrics.__struct_fields__:
         metric = getattr(metrics, name)
-        kind = "counter" if isinstance(metric, Counter) else "histogram"
+        kind, samples = _SAMPLES[type(metric)]
         lines += [f"# HELP {metric.name} {metric.help}", f"# TYPE {metric.name} {kind}"]
-        lines += _counter_lines(metric) if kind == "counter" else _histogram_lines(metric)
+        lines += samples(metric)
     return "\n".join([*lines, ""])
 
 
@@ -145,6 +160,15 @@ def _counter_lines(counter: Counter) -> list[str]:
         f"{counter.name}{{{_labels(counter.label_names, labels)}}} {value:.10g}"
         for labels, value in sorted(counter.values.items())
     ]
+
+
+def _summary_lines(summary: Summary) -> list[str]:
+    lines = []
+    for label, (count, seconds) in sorted(summary.values.items()):
+        labels = _labels((summary.label_name,), (label,))
+        lines.append(f"{summary.name}_sum{{{labels}}} {seconds:.10g}")
+        lines.append(f"{summary.name}_count{{{labels}}} {count:.10g}")
+    return lines
 
 
 def _histogram_lines(histogram: Histogram) -> list[str]:
@@ -171,3 +195,11 @@ def _labels(names: Labels, values: Labels) -> str:
 
 def _escaped(value: str) -> str:
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+_SAMPLES: dict[type, tuple[str, Callable[[Any], list[str]]]] = {
+    Counter: ("counter", _counter_lines),
+    Summary: ("summary", _summary_lines),
+    Histogram: ("histogram", _histogram_lines),
+}
+"""How each kind is called in the text format, and its lines."""

@@ -84,12 +84,12 @@ Step = tuple[str, "Callable[[T, Parts], Awaitable[Refusal | None]]"]
 
 async def run_steps(steps: Sequence[Step[T]], subject: T, parts: Parts) -> Refusal | None:
     """Run the steps on `subject`, which they fill in, until one hands back a refusal."""
+    began_s = time.perf_counter()
     for name, step in steps:
-        started_s = time.perf_counter()
-        try:
-            refusal = await step(subject, parts)
-        finally:
-            parts.metrics.step(name, time.perf_counter() - started_s)
+        refusal = await step(subject, parts)
+        ended_s = time.perf_counter()
+        parts.metrics.steps.observe(name, ended_s - began_s)
+        began_s = ended_s
         if refusal is not None:
             return refusal
     return None
