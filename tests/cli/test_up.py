@@ -284,15 +284,24 @@ def pasted(command: str) -> str:
     ).stdout
 
 
-def test_a_child_that_is_killed_ends_the_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("program", "name", "log"),
+    [
+        ("trackstream worker", "the worker", "logs/worker.log"),
+        ("trackstream.embedded.broker", "the Kafka broker", "kafka/server.log"),
+    ],
+)
+def test_a_child_that_is_killed_ends_the_whole(
+    tmp_path: Path, program: str, name: str, log: str
+) -> None:
     with started(tmp_path / "data", "--json") as up:
         up.line('"ready"')
         up.see_family()
-        up.child("worker").kill()
+        up.child(program).kill()
         assert up.ended() == 1
         said = "".join(up.err)
-        assert "trackstream: the worker ended (by SIGKILL); its last lines:" in said
-        assert str(tmp_path / "data" / "logs" / "worker.log") in said
+        assert f"trackstream: {name} ended (by SIGKILL)" in said
+        assert f"its log is {tmp_path / 'data' / log}" in said
         assert "Traceback" not in said
         assert up.left() == []
         assert len(up.out) == 1

@@ -99,9 +99,10 @@ class Up:
         )
         return found
 
-    def child(self, command: str) -> psutil.Process:
-        """The process of ours that runs the command."""
-        (found,) = [one for one in self.family if one.cmdline()[-2:] == ["trackstream", command]]
+    def child(self, program: str) -> psutil.Process:
+        """The child whose command line has the text."""
+        own = psutil.Process(self.process.pid).children()
+        (found,) = [one for one in own if program in " ".join(one.cmdline())]
         return found
 
     def ended(self) -> int:

@@ -96,8 +96,8 @@ async def _serve(
             ended = await _unless(stopping, service.first_end())
         finally:
             following.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await following
+            # What it could not read any more ends nothing: a broker that is gone is told above.
+            await asyncio.wait({following})
     if ended is not None:
         raise Problem(*_how_it_ended(*ended))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from trackstream.settings import Settings
 
 __all__ = ["attributions"]
+
+_STOP_S = 3.0
 
 
 @contextlib.asynccontextmanager
@@ -37,7 +40,9 @@ async def attributions(settings: Settings) -> AsyncIterator[AsyncIterator[Attrib
             await consumer.position(partition)
         yield _decoded(consumer)
     finally:
-        await consumer.stop()
+        # As a task of its own: without its broker, aiokafka's `stop` ends by cancelling itself.
+        stopping = asyncio.ensure_future(consumer.stop())
+        await asyncio.wait({stopping}, timeout=_STOP_S)
 
 
 async def _decoded(consumer: AIOKafkaConsumer) -> AsyncIterator[Attribution]:
