@@ -16,6 +16,7 @@ __all__ = [
     "Candidate",
     "Context",
     "Conversion",
+    "Credit",
     "Envelope",
     "Event",
     "Link",
@@ -148,6 +149,7 @@ class Touch(Record, frozen=True, kw_only=True):
     os_version: str | None = None
     device_model: str | None = None
     language: str | None = None
+    country: str | None = None
     bot: bool = False
     cost_micros: int | None = None
     currency: str | None = None
@@ -168,7 +170,7 @@ class Conversion(Record, frozen=True, kw_only=True):
     conversion_id: str
     app_id: str
     kind: str
-    """`install` or `event`."""
+    """`install`, `reengagement` or `event`."""
     event: str
     event_id: str
     at_ms: int
@@ -184,6 +186,7 @@ class Conversion(Record, frozen=True, kw_only=True):
     device_model: str | None = None
     language: str | None = None
     country: str | None = None
+    bot: bool = False
     revenue_micros: int | None = None
     currency: str | None = None
 
@@ -245,7 +248,21 @@ class Candidate(Record, frozen=True, kw_only=True):
     """`click_` or `view_`, then `deterministic` or `probabilistic`."""
     confidence: float
     verdict: str
-    """`chosen`, or why not: `older`, `lower_class`, `outside_window`, `after_conversion`, …"""
+    """`chosen`, or why not: `older`, `lower_class`, `outside_window`, `fraud:` and its rule, …"""
+    flags: list[str] = []
+    """Fraud rules that noticed it and do not reject."""
+
+
+class Credit(Record, frozen=True, kw_only=True):
+    """One touch's share of a conversion under one model."""
+
+    model: str
+    touch_id: str
+    campaign_id: str | None = None
+    channel: str | None = None
+    share_millionths: int
+    """The shares of one model sum to 1,000,000 exactly."""
+    revenue_micros: int | None = None
 
 
 class Attribution(Record, frozen=True, kw_only=True):
@@ -267,11 +284,15 @@ class Attribution(Record, frozen=True, kw_only=True):
     touch: Touch | None = None
     identifier: str | None = None
     window_ms: int | None = None
+    reattribution: bool = False
+    """A reinstall that is attributed anew, after long inactivity."""
     inherited_from: str | None = None
     """The conversion whose attribution this one takes over."""
     inherited_at_ms: int | None = None
     """When that conversion was."""
     candidates: list[Candidate] = []
+    credits: list[Credit] = []
+    """What every enabled multi-touch model gives to each touch."""
     unanswered: list[str] = []
     """Identifiers whose owner had not answered when the decision was made."""
     rules_version: str

@@ -7,6 +7,7 @@ import msgspec
 __all__ = [
     "DAY_MS",
     "DEFAULT",
+    "FRAUD_RULES",
     "HOUR_MS",
     "MATCH_TYPES",
     "Blocklists",

@@ -8,16 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.matching.world import conversion, touch
-from trackstream.core.matching.decide import (
-    WATERFALL,
-    Decision,
-    Found,
-    FoundPrior,
-    confidence,
-    decide,
-)
+from trackstream.core.matching.decide import Decision, Found, FoundPrior, decide
+from trackstream.core.matching.resemblance import confidence
 from trackstream.core.records import Conversion, Prior, Touch
-from trackstream.core.rules import DAY_MS, DEFAULT, HOUR_MS, Rules
+from trackstream.core.rules import DAY_MS, DEFAULT, HOUR_MS, MATCH_TYPES, Rules
 
 NOW_MS = 100 * DAY_MS
 INSTALL = msgspec.structs.replace(
@@ -93,13 +87,72 @@ def test_a_touch_found_both_ways_is_deterministic() -> None:
 
 def test_a_reinstall_takes_over_the_first_install() -> None:
     first = Prior(conversion_id="c0", kind="install", at_ms=1, touch=touch("t0", 0, ["device:d"]))
-    again = Prior(conversion_id="c1", kind="install", at_ms=2)
+    again = Prior(conversion_id="c1", kind="install", at_ms=NOW_MS - 89 * DAY_MS)
     priors = {one.conversion_id: FoundPrior(one, ["device:d"]) for one in (first, again)}
     new = before("t", HOUR_MS, "device:d")
     decision = decide(INSTALL, {"t": new}, priors, rules=DEFAULT)
     assert (decision.method, decision.inherited_from) == ("reinstall", "c0")
     assert decision.touch == first.touch
     assert verdicts(decision) == {"t": "reinstall"}
+
+
+def test_a_device_that_was_silent_for_ninety_days_is_won_anew_by_a_touch_only() -> None:
+    first = Prior(conversion_id="c0", kind="install", at_ms=NOW_MS - 90 * DAY_MS)
+    priors = {"c0": FoundPrior(first, ["device:d"])}
+    new = before("t", HOUR_MS, "device:d")
+    decision = decide(INSTALL, {"t": new}, priors, rules=DEFAULT)
+    assert (decision.method, decision.reattribution) == ("click_deterministic", True)
+    assert decide(INSTALL, {}, priors, rules=DEFAULT).method == "reinstall"
+
+
+def test_an_event_inherits_from_a_reengagement_while_its_window_lasts() -> None:
+    install = Prior(conversion_id="c0", kind="install", at_ms=1, touch=touch("a", 0, ["device:d"]))
+    back = Prior(
+        conversion_id="c1",
+        kind="reengagement",
+        at_ms=NOW_MS - 7 * DAY_MS,
+        touch=touch("b", 0, ["device:d"]),
+    )
+    priors = {one.conversion_id: FoundPrior(one, ["device:d"]) for one in (install, back)}
+    inside = conversion("p", NOW_MS, ["device:d"], kind="event")
+    outside = conversion("p", NOW_MS + 1, ["device:d"], kind="event")
+    assert decide(inside, {}, priors, rules=DEFAULT).inherited_from == "c1"
+    assert decide(outside, {}, priors, rules=DEFAULT).inherited_from == "c0"
+    unled = FoundPrior(msgspec.structs.replace(back, touch=None), ["device:d"])
+    assert decide(inside, {}, {**priors, "c1": unled}, rules=DEFAULT).inherited_from == "c0"
+
+
+def test_an_event_declared_so_is_matched_by_its_own_touches() -> None:
+    install = Prior(conversion_id="c0", kind="install", at_ms=1)
+    priors = {"c0": FoundPrior(install, ["device:d"])}
+    asked = conversion("p", NOW_MS, ["device:d"], kind="event")
+    found = {"t": before("t", HOUR_MS, "device:d")}
+    rules = Rules(own_touch_events=("event",))
+    assert decide(asked, found, priors, rules=rules).method == "click_deterministic"
+    assert decide(asked, found, priors, rules=DEFAULT).method == "inherited"
+
+
+def test_the_waterfall_is_the_apps() -> None:
+    click, view = before("t", HOUR_MS, "device:d"), before("v", HOUR_MS, "device:d", "impression")
+    views_first = Rules(waterfall=("view_deterministic", "click_deterministic"))
+    assert decided(click, view, rules=views_first).method == "view_deterministic"
+    clicks_only = Rules(waterfall=("click_deterministic",))
+    assert verdicts(decided(view, rules=clicks_only)) == {"v": "not_in_waterfall"}
+
+
+def test_two_devices_that_are_too_alike_are_both_refused_and_the_more_alike_one_is_chosen() -> None:
+    def by(cookie: str, **looks: str) -> Found:
+        one = before(cookie, HOUR_MS, "fp:f").touch
+        more = {"identifiers": ["fp:f", f"cookie:{cookie}"], **looks}
+        return Found(msgspec.structs.replace(one, **more), ["fp:f"])
+
+    close = decided(by("a"), by("b"))
+    assert close.method == "organic"
+    assert verdicts(close) == {"a": "ambiguous", "b": "ambiguous"}
+    apart = decided(by("a"), by("b", os_version="9"))
+    assert (apart.method, apart.touch and apart.touch.touch_id) == ("click_probabilistic", "a")
+    twice = decided(by("a"), Found(msgspec.structs.replace(by("a").touch, touch_id="a2"), ["fp:f"]))
+    assert twice.method == "click_probabilistic"
 
 
 def test_an_install_on_a_users_other_device_is_no_reinstall() -> None:
@@ -183,14 +236,14 @@ def test_the_decision_does_not_depend_on_the_order_of_its_facts(
     assert len(chosen) == (decision.method != "organic")
     if chosen:
         strongest = min(
-            WATERFALL.index(one.match_type)
+            MATCH_TYPES.index(one.match_type)
             for one in decision.candidates
             if one.verdict in {"chosen", "older", "lower_class"}
         )
-        assert WATERFALL.index(chosen[0].match_type) == strongest
+        assert MATCH_TYPES.index(chosen[0].match_type) == strongest
 
 
 def test_touches_of_bots_get_no_credit() -> None:
     robot: Touch = msgspec.structs.replace(before("t", HOUR_MS, "device:d").touch, bot=True)
     decision = decided(Found(robot, ["device:d"]))
-    assert (decision.method, verdicts(decision)) == ("organic", {"t": "bot"})
+    assert (decision.method, verdicts(decision)) == ("organic", {"t": "fraud:bot"})

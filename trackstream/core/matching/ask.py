@@ -28,9 +28,10 @@ def conversion_of(raw: RawEvent, event: Event, *, rules: Rules) -> Conversion | 
     An install also carries a fingerprint, if the rules allow: it is the only conversion that is
     matched probabilistically.
     """
-    if not is_conversion(event.event, rules):
+    kind = _kind(raw, event.event, rules)
+    if kind is None:
         return None
-    installed = event.event in INSTALL_EVENTS
+    installed = kind == "install"
     own = event_identifiers(raw)
     os_name = event.os_name
     if installed and rules.probabilistic:
@@ -39,7 +40,7 @@ def conversion_of(raw: RawEvent, event: Event, *, rules: Rules) -> Conversion | 
     return Conversion(
         conversion_id=f"{event.app_id}:{event.event_id}",
         app_id=event.app_id,
-        kind="install" if installed else "event",
+        kind=kind,
         event=event.event,
         event_id=event.event_id,
         at_ms=event.timestamp_ms,
@@ -54,9 +55,20 @@ def conversion_of(raw: RawEvent, event: Event, *, rules: Rules) -> Conversion | 
         device_model=event.device_model,
         language=raw.context.locale if raw.context else None,
         country=event.country,
+        bot=event.bot,
         revenue_micros=event.revenue_micros,
         currency=event.currency,
     )
+
+
+def _kind(raw: RawEvent, name: str, rules: Rules) -> str | None:
+    """`install`, `reengagement` (the app opened through a link), `event`, or no conversion."""
+    if name in INSTALL_EVENTS:
+        return "install"
+    if name in rules.reengagement_events:
+        led = raw.referral and (raw.referral.click_id or raw.referral.campaign_id)
+        return "reengagement" if led else None
+    return "event" if name in rules.conversion_events else None
 
 
 def probes_of(conversion: Conversion) -> list[Probe]:

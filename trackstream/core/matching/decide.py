@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from trackstream.core import fraud
 from trackstream.core.identifiers import is_probabilistic
-from trackstream.core.records import Candidate, Prior, Touch
+from trackstream.core.matching.resemblance import confidence, device_of
+from trackstream.core.records import Candidate, Conversion, Prior, Touch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trackstream.core.records import Conversion
     from trackstream.core.rules import Rules
 
-__all__ = ["WATERFALL", "Decision", "Found", "FoundPrior", "confidence", "decide"]
-
-WATERFALL = (
-    "click_deterministic",
-    "click_probabilistic",
-    "view_deterministic",
-    "view_probabilistic",
-)
-"""Match types, strongest first. The order is that of the measurement partners' documentation."""
+__all__ = ["Decision", "Found", "FoundPrior", "decide"]
 
 _DEVICE_KINDS = ("device:", "gaid:", "idfa:", "idfv:")
 
@@ -51,6 +43,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     touch: Touch | None = None
     identifier: str | None = None
     window_ms: int | None = None
+    reattribution: bool = False
     inherited_from: str | None = None
     candidates: list[Candidate] = []
 
@@ -71,56 +64,81 @@ def decide(
         rules: windows and thresholds.
 
     Returns:
-        `reinstall` with the first install's touch when the same device has installed before;
-        `inherited` with the install's touch for an event after an install; else the newest touch
-        of the strongest match type within its window; else `organic`.
+        `reinstall` with the first install's touch when the same device has installed before (and
+        has not been silent so long that it is won anew); `inherited` with the touch of the install
+        or of a re-engagement for an event after it; else the newest touch of the strongest match
+        type within its window; else `organic`.
     """
-    candidates = [_candidate(conversion, one, rules) for one in found.values()]
-    candidates.sort(key=_rank)
-    installs = sorted(
-        (one for one in priors.values() if one.prior.kind == "install"),
-        key=lambda one: (one.prior.at_ms, one.prior.conversion_id),
-    )
-    same_device = [one for one in installs if _is_own_device(conversion, one)]
-    if conversion.kind == "install" and same_device:
-        return _taken_over("reinstall", same_device[0].prior, candidates)
-    if conversion.kind == "event" and installs:
-        return _taken_over("inherited", (same_device or installs)[-1].prior, candidates)
-    eligible = [one for one in candidates if one.verdict == ""]
-    if not eligible:
+    history = sorted(priors.values(), key=lambda one: (one.prior.at_ms, one.prior.conversion_id))
+    candidates = _candidates(conversion, found, history, rules)
+    own = [one for one in history if _is_own_device(conversion, one)]
+    first = next((one.prior for one in own if one.prior.kind == "install"), None)
+    if conversion.kind == "install" and first:
+        silent_ms = conversion.at_ms - own[-1].prior.at_ms
+        anew = _matched(candidates, rules)
+        if silent_ms >= rules.reattribution_after_ms and anew.method != "organic":
+            return msgspec.structs.replace(anew, reattribution=True)
+        return _taken_over("reinstall", first, candidates)
+    if conversion.kind == "event" and conversion.event not in rules.own_touch_events:
+        source = _source(conversion, own, rules) or _source(conversion, history, rules)
+        if source:
+            return _taken_over("inherited", source, candidates)
+    return _matched(candidates, rules)
+
+
+def _source(conversion: Conversion, history: list[FoundPrior], rules: Rules) -> Prior | None:
+    """The earlier conversion whose attribution an event inherits.
+
+    The latest install, or the latest re-engagement by a touch while its window lasts.
+    """
+    since_ms = conversion.at_ms - rules.reengagement_window_ms
+    for one in reversed(history):
+        prior = one.prior
+        if prior.kind == "install":
+            return prior
+        if prior.kind == "reengagement" and prior.touch and prior.at_ms >= since_ms:
+            return prior
+    return None
+
+
+def _matched(candidates: list[Candidate], rules: Rules) -> Decision:
+    """The first eligible candidate (they are ranked), and a verdict for each of the others."""
+    chosen = next((one for one in candidates if one.verdict == ""), None)
+    if chosen is None:
         return Decision(method="organic", candidates=candidates)
-    chosen = eligible[0]
-    judged = [_judged(one, chosen) for one in candidates]
     return Decision(
         method=chosen.match_type,
         confidence=chosen.confidence,
         touch=chosen.touch,
         identifier=chosen.identifier,
-        window_ms=_window_ms(chosen.match_type, rules),
-        candidates=judged,
+        window_ms=rules.window_ms(chosen.match_type),
+        candidates=[_judged(one, chosen) for one in candidates],
     )
 
 
-def confidence(conversion: Conversion, touch: Touch) -> float:
-    """How sure it is, between 0 and 1, that both come from one device, told by its surroundings.
-
-    The address weighs most: the same address 0.6, the same network 0.25. OS version, model and
-    language add when they agree, and half of that when either side does not say.
-    """
-    score = 0.6 if _same_address(conversion.ip, touch.ip) else 0.25
-    for mine, theirs, weight in (
-        (conversion.os_version, touch.os_version, 0.2),
-        (conversion.device_model, touch.device_model, 0.1),
-        (_language(conversion.language), _language(touch.language), 0.1),
-    ):
-        if mine is None or theirs is None:
-            score += weight / 2
-        elif mine.lower() == theirs.lower():
-            score += weight
-    return round(score, 4)
+def _candidates(
+    conversion: Conversion,
+    found: Mapping[str, Found],
+    history: list[FoundPrior],
+    rules: Rules,
+) -> list[Candidate]:
+    """Every touch as a candidate, strongest first; a verdict for those that cannot be chosen."""
+    under: dict[str, list[Touch]] = {}
+    for one in found.values():
+        for identifier in one.identifiers:
+            under.setdefault(identifier, []).append(one.touch)
+    candidates = [_candidate(conversion, one, under, history, rules) for one in found.values()]
+    candidates.sort(key=lambda one: _rank(one, rules))
+    return _unambiguous(candidates, rules)
 
 
-def _candidate(conversion: Conversion, one: Found, rules: Rules) -> Candidate:
+def _candidate(
+    conversion: Conversion,
+    one: Found,
+    under: Mapping[str, list[Touch]],
+    history: list[FoundPrior],
+    rules: Rules,
+) -> Candidate:
     own = conversion.identifiers
     identifier = min(
         one.identifiers,
@@ -131,24 +149,63 @@ def _candidate(conversion: Conversion, one: Found, rules: Rules) -> Candidate:
     match_type = f"{kind}_{'probabilistic' if probabilistic else 'deterministic'}"
     sure = confidence(conversion, one.touch) if probabilistic else 1.0
     age_ms = conversion.at_ms - one.touch.at_ms
-    verdict = ""
+    verdict, flags = "", list[str]()
     if age_ms < 0:
         verdict = "after_conversion"
-    elif one.touch.bot:
-        verdict = "bot"
     elif probabilistic and not rules.probabilistic:
         verdict = "probabilistic_off"
-    elif age_ms > _window_ms(match_type, rules):
+    elif match_type not in rules.waterfall:
+        verdict = "not_in_waterfall"
+    elif age_ms > rules.window_ms(match_type):
         verdict = "outside_window"
-    elif probabilistic and sure < rules.min_confidence:
-        verdict = "low_confidence"
+    else:
+        clicked = f"click:{one.touch.click_id}"
+        rejected, flags = fraud.judge(
+            fraud.Case(
+                conversion=conversion,
+                touch=one.touch,
+                identifier=identifier,
+                neighbours=under[identifier],
+                installs_of_click=[
+                    each.prior
+                    for each in history
+                    if clicked in each.identifiers
+                    and each.prior.kind == "install"
+                    and not _is_own_device(conversion, each)
+                ],
+                rules=rules.fraud,
+            )
+        )
+        if rejected:
+            verdict = f"fraud:{rejected}"
+        elif probabilistic and sure < rules.min_confidence:
+            verdict = "low_confidence"
     return Candidate(
         touch=one.touch,
         identifier=identifier,
         match_type=match_type,
         confidence=sure,
         verdict=verdict,
+        flags=flags,
     )
+
+
+def _unambiguous(candidates: list[Candidate], rules: Rules) -> list[Candidate]:
+    """Refuse fingerprint matches whose best two devices resemble the conversion's alike."""
+    eligible = [one for one in candidates if one.verdict == "" and is_probabilistic(one.identifier)]
+    best: dict[str, float] = {}
+    for one in eligible:
+        device = device_of(one.touch)
+        best[device] = max(best.get(device, 0.0), one.confidence)
+    ranked = sorted(best.values(), reverse=True)
+    close = len(ranked) > 1 and ranked[0] - ranked[1] < rules.ambiguity_margin
+    winner = None if close else max(best, key=lambda device: best[device], default=None)
+    return [
+        msgspec.structs.replace(one, verdict="ambiguous" if close else "less_alike")
+        if one in eligible and device_of(one.touch) != winner
+        else one
+        for one in candidates
+    ]
 
 
 def _judged(one: Candidate, chosen: Candidate) -> Candidate:
@@ -175,40 +232,11 @@ def _taken_over(method: str, prior: Prior, candidates: list[Candidate]) -> Decis
     )
 
 
-def _rank(one: Candidate) -> tuple[int, int, str]:
-    return WATERFALL.index(one.match_type), -one.touch.at_ms, one.touch.touch_id
+def _rank(one: Candidate, rules: Rules) -> tuple[int, str, int, str]:
+    order = rules.waterfall
+    place = order.index(one.match_type) if one.match_type in order else len(order)
+    return place, one.match_type, -one.touch.at_ms, one.touch.touch_id
 
 
 def _is_own_device(conversion: Conversion, one: FoundPrior) -> bool:
     return any(i.startswith(_DEVICE_KINDS) and i in conversion.identifiers for i in one.identifiers)
-
-
-def _window_ms(match_type: str, rules: Rules) -> int:
-    return {
-        "click_deterministic": rules.click_window_ms,
-        "click_probabilistic": rules.click_probabilistic_window_ms,
-        "view_deterministic": rules.view_window_ms,
-        "view_probabilistic": rules.view_probabilistic_window_ms,
-    }[match_type]
-
-
-def _same_address(a: str | None, b: str | None) -> bool:
-    if a is None or b is None:
-        return False
-    try:
-        return _plain(ipaddress.ip_address(a)) == _plain(ipaddress.ip_address(b))
-    except ValueError:
-        return False
-
-
-def _plain(
-    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
-) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    return getattr(address, "ipv4_mapped", None) or address
-
-
-def _language(locale: str | None) -> str | None:
-    """`de-AT`, `de_AT` and `de-AT,de;q=0.8` all speak `de`."""
-    if not locale:
-        return None
-    return locale.split(",")[0].split(";")[0].replace("_", "-").split("-")[0].strip().lower()

@@ -152,6 +152,8 @@ def _opened(state: ConversionState, rules: Rules) -> ConversionState:
         if depth > rules.depth:
             continue
         for other in state.links.get(here, ()):
+            if other not in depths and len(depths) >= rules.max_asked:
+                continue
             if depth < depths.get(other, _FAR):
                 depths[other] = depth
                 todo.append(other)
@@ -261,6 +263,7 @@ def _attribution(
         touch=decision.touch,
         identifier=decision.identifier,
         window_ms=decision.window_ms,
+        reattribution=decision.reattribution,
         inherited_from=decision.inherited_from,
         inherited_at_ms=inherited.prior.at_ms if inherited else None,
         candidates=decision.candidates,
