@@ -230,6 +230,14 @@ def test_simulated_people_come_out_as_is_true(up: Up, ready: dict[str, Any]) -> 
     assert rows[-1]["as expected"] == rows[-1]["expected"] > 40
 
 
+def test_outcomes_that_are_not_there_yet_are_missing(up: Up, ready: dict[str, Any]) -> None:
+    assert ready
+    done = trackstream(up.data_dir, "simulate", "--users", "15", "--wait", "0", "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)[-1]["missing"] > 0
+    assert "are not as expected" in done.stderr
+
+
 def test_a_second_up_on_the_directory_is_refused(up: Up, ready: dict[str, Any]) -> None:
     assert ready
     done = trackstream(up.data_dir, "up")

@@ -15,7 +15,7 @@ __all__ = ["WIDE", "json_option", "moment", "print_rich", "show"]
 
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
-WIDE = 240
+WIDE = 2_000
 """Columns where there is no terminal to ask."""
 
 
