@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import TopicPartition as AioTopicPartition
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
@@ -118,7 +119,7 @@ async def _latencies(bootstrap: str, count: int, size_bytes: int) -> list[float]
     consumer = AIOKafkaConsumer("latency", bootstrap_servers=bootstrap)
     await producer.start()
     await consumer.start()
-    await consumer.seek_to_end()
+    await consumer.position(AioTopicPartition("latency", 0))
     measured = []
     try:
         for number in range(count + 20):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.cimpl import NewTopic
 
 from tests.embedded.broker.child import BrokerProcess
@@ -46,7 +49,25 @@ class Kafka:
         settings = {key.replace("_", "."): str(value) for key, value in config.items()}
         topic = NewTopic(name, partitions, 1, config=settings)
         self.admin.create_topics([topic])[name].result(10)
+        if not self.is_ours:
+            self._wait_for_leaders(name, partitions)
         return name
+
+    def _wait_for_leaders(self, name: str, partitions: int) -> None:
+        """Apache Kafka answers before the partitions can be used."""
+        spec: Any = OffsetSpec  # untyped
+        places = {TopicPartition(name, number): spec.latest() for number in range(partitions)}
+        deadline_s = time.monotonic() + 15
+        while True:
+            try:
+                for found in self.admin.list_offsets(places).values():
+                    found.result(10)
+            except KafkaException:
+                if time.monotonic() > deadline_s:
+                    raise
+                time.sleep(0.02)
+            else:
+                return
 
 
 @pytest.fixture(

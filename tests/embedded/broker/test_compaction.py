@@ -31,7 +31,7 @@ _APPENDS = st.lists(
             min_size=1,
             max_size=4,
         ),
-        st.sampled_from([0, 1]),
+        st.sampled_from([codec for codec in compression.Codec if compression.available(codec)]),
         st.sampled_from(["plain", "commit", "abort"]),
     ),
     max_size=25,

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections import Counter
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from trackstream.embedded.broker.coordination.members import (
     Member,
     SyncResult,
 )
+from trackstream.embedded.broker.coordination.roster import Roster
 from trackstream.embedded.broker.protocol.errors import ErrorCode
 
 if TYPE_CHECKING:
@@ -55,9 +55,7 @@ class Group:
         self.protocol_type = ""
         self.protocol: str | None = None
         self.leader = ""
-        self.members: dict[str, Member] = {}
-        self.static: dict[str, str] = {}
-        """Instance id → member id."""
+        self.members = Roster()
         self._pending: dict[str, float] = {}
         """Ids that were handed out, until when their clients may come back with them."""
         self._initial_delay_s = initial_delay_ms / 1000
@@ -70,7 +68,7 @@ class Group:
 
     def join(self, request: JoinRequest) -> JoinResult | asyncio.Future[JoinResult]:  # noqa: PLR0911 - one refusal a line
         """Let a client join; the answer may have to wait for the others."""
-        if not self._compatible(request):
+        if not self.members.accepts(request, self.protocol_type):
             return JoinResult(ErrorCode.INCONSISTENT_GROUP_PROTOCOL, request.member_id)
         if request.instance_id is not None and not request.member_id:
             return self._join_static(request, request.instance_id)
@@ -82,7 +80,7 @@ class Group:
             return self._add(Member(member_id, request))
         if self._pending.pop(request.member_id, None) is not None:
             return self._add(Member(request.member_id, request))
-        error = self.check_member(request.member_id, request.instance_id)
+        error = self.members.check(request.member_id, request.instance_id)
         if error:
             return JoinResult(error, request.member_id)
         return self._join_again(self.members[request.member_id], request)
@@ -96,7 +94,7 @@ class Group:
         assignments: Mapping[str, bytes],
     ) -> SyncResult | asyncio.Future[SyncResult]:
         """Take the leader's assignments, and answer the member's own when they are there."""
-        error = self.check_member(member_id, instance_id) or self._check_generation(generation)
+        error = self.members.check(member_id, instance_id) or self._check_generation(generation)
         if error:
             return SyncResult(error)
         if protocol[0] not in {None, self.protocol_type} or protocol[1] not in {
@@ -120,7 +118,7 @@ class Group:
 
     def heartbeat(self, member_id: str, instance_id: str | None, generation: int) -> ErrorCode:
         """Keep a member alive, and tell it whether it has to join again."""
-        error = self.check_member(member_id, instance_id) or self._check_generation(generation)
+        error = self.members.check(member_id, instance_id) or self._check_generation(generation)
         if error:
             return error
         self.members[member_id].heard_of(_now())
@@ -131,31 +129,22 @@ class Group:
     def leave(self, member_id: str, instance_id: str | None) -> ErrorCode:
         """Let a member go at once; a static one may be named by its instance id alone."""
         if instance_id is not None and not member_id:
-            member_id = self.static.get(instance_id, "")
+            current = self.members.static(instance_id)
+            member_id = "" if current is None else current.id
         elif self._pending.pop(member_id, None) is not None:
             self._complete_if_all_joined()
             return ErrorCode.NONE
-        error = self.check_member(member_id, instance_id)
+        error = self.members.check(member_id, instance_id)
         if not error:
             self._remove(self.members[member_id], "it left")
         return error
-
-    def check_member(self, member_id: str, instance_id: str | None) -> ErrorCode:
-        """Return whether this is a member, and not one that another has replaced."""
-        if instance_id is not None:
-            current = self.static.get(instance_id)
-            if current is None:
-                return ErrorCode.UNKNOWN_MEMBER_ID
-            if current != member_id:
-                return ErrorCode.FENCED_INSTANCE_ID
-        return ErrorCode.NONE if member_id in self.members else ErrorCode.UNKNOWN_MEMBER_ID
 
     def check_commit(self, member_id: str, instance_id: str | None, generation: int) -> ErrorCode:
         """Return whether this member may commit offsets in this generation."""
         if generation < 0 and not member_id and instance_id is None:
             # A consumer that assigns its partitions itself, or an administrator.
             return ErrorCode.UNKNOWN_MEMBER_ID if self.members else ErrorCode.NONE
-        error = self.check_member(member_id, instance_id) or self._check_generation(generation)
+        error = self.members.check(member_id, instance_id) or self._check_generation(generation)
         if error:
             return error
         self.members[member_id].heard_of(_now())
@@ -168,8 +157,8 @@ class Group:
         for member_id in [key for key, deadline in self._pending.items() if deadline < now_s]:
             del self._pending[member_id]
             self._complete_if_all_joined()
-        for member in list(self.members.values()):
-            if member.id in self.members and not member.is_waiting and member.deadline_s < now_s:
+        for member in self.members:
+            if member in self.members and not member.is_waiting and member.deadline_s < now_s:
                 self._remove(member, "its session timed out")
 
     @property
@@ -183,25 +172,9 @@ class Group:
 
     # Joining
 
-    def _compatible(self, request: JoinRequest) -> bool:
-        if not request.protocol_type or not request.protocols:
-            return False
-        others = [
-            member
-            for member in self.members.values()
-            if member.id != request.member_id
-            and (request.instance_id is None or member.instance_id != request.instance_id)
-        ]
-        if not others:
-            return True
-        wanted = {name for name, _ in request.protocols}
-        return request.protocol_type == self.protocol_type and bool(wanted & _common(others))
-
     def _add(self, member: Member) -> asyncio.Future[JoinResult]:
         self.protocol_type = member.protocol_type
-        self.members[member.id] = member
-        if member.instance_id is not None:
-            self.static[member.instance_id] = member.id
+        self.members.add(member)
         self._grew = True
         return self._rejoin(member, "a member joined")
 
@@ -210,7 +183,7 @@ class Group:
     ) -> JoinResult | asyncio.Future[JoinResult]:
         """A static member starts: it takes the place of its last incarnation, if there is one."""
         member_id = _new_member_id(instance_id)
-        old = self.members.get(self.static.get(instance_id, ""))
+        old = self.members.static(instance_id)
         if old is None:
             return self._add(Member(member_id, request))
         log.info("group %s: %s takes the place of %s", self.id, member_id, old.id)
@@ -219,17 +192,13 @@ class Group:
         member = Member(member_id, request)
         member.assignment = old.assignment
         member.synced = old.synced
-        self.members = {
-            member_id if value is old else key: member if value is old else value
-            for key, value in self.members.items()
-        }
-        self.static[instance_id] = member_id
+        self.members.replace(old, member)
         leader_before = self.leader
         if self.leader == old.id:
             self.leader = member_id
         member.heard_of(_now())
         same = old.metadata(self.protocol) == member.metadata(self.protocol)
-        if self.state is GroupState.STABLE and same and self._elect() == self.protocol:
+        if self.state is GroupState.STABLE and same and self.members.elect() == self.protocol:
             self._on_stable(self)
             # The leader of before is named, so that a returning leader does not assign anew:
             # nobody would hear of it (as Kafka's coordinator does, KIP-345).
@@ -259,16 +228,16 @@ class Group:
             self._complete_if_all_joined()
             return
         log.info("group %s: rebalance of generation %d: %s", self.id, self.generation, reason)
-        for member in self.members.values():
+        for member in self.members:
             member.answer_sync(SyncResult(ErrorCode.REBALANCE_IN_PROGRESS))
         first = self.state is GroupState.EMPTY
         self.state = GroupState.PREPARING
         if first and self._initial_delay_s > 0:
-            self._held_until_s = _now() + self._longest_rebalance_s()
+            self._held_until_s = _now() + self.members.longest_rebalance_s
             self._grew = False
             self._start_timer(self._initial_delay_s, self._end_initial_delay)
             return
-        self._start_timer(self._longest_rebalance_s(), self._complete_join)
+        self._start_timer(self.members.longest_rebalance_s, self._complete_join)
         self._complete_if_all_joined()
 
     def _end_initial_delay(self) -> None:
@@ -279,26 +248,26 @@ class Group:
             self._start_timer(min(self._initial_delay_s, left_s), self._end_initial_delay)
             return
         self._held_until_s = 0.0
-        self._start_timer(self._longest_rebalance_s(), self._complete_join)
+        self._start_timer(self.members.longest_rebalance_s, self._complete_join)
         self._complete_if_all_joined()
 
     def _complete_if_all_joined(self) -> None:
         if self.state is not GroupState.PREPARING or self._held_until_s or self._pending:
             return
-        if all(member.joining is not None for member in self.members.values()):
+        if all(member.joining is not None for member in self.members):
             self._complete_join()
 
     def _complete_join(self) -> None:
         """Begin a new generation with those who have joined."""
         self._stop_timer()
-        for member in list(self.members.values()):
+        for member in self.members:
             if member.joining is None and member.instance_id is None:
                 log.info("group %s: %s did not join in time", self.id, member.id)
-                del self.members[member.id]
-        joined = [member for member in self.members.values() if member.joining is not None]
+                self.members.remove(member)
+        joined = [member for member in self.members if member.joining is not None]
         if self.members and not joined:
             # Only static members, all away: their sessions decide.
-            self._start_timer(self._longest_rebalance_s(), self._complete_join)
+            self._start_timer(self.members.longest_rebalance_s, self._complete_join)
             return
         self.generation += 1
         if not joined:
@@ -307,22 +276,22 @@ class Group:
             return
         if self.leader not in {member.id for member in joined}:
             self.leader = joined[0].id
-        self.protocol = self._elect()
+        self.protocol = self.members.elect()
         self.state = GroupState.COMPLETING
         log.info(
             "group %s: generation %d with %d members", self.id, self.generation, len(self.members)
         )
-        for member in self.members.values():
+        for member in self.members:
             member.synced = member.joining is None
         for member in joined:
             member.heard_of(_now())
             member.answer_join(self._joined(member))
-        self._start_timer(self._longest_rebalance_s(), self._drop_unsynced)
+        self._start_timer(self.members.longest_rebalance_s, self._drop_unsynced)
 
     def _joined(self, member: Member) -> JoinResult:
         members = tuple(
             (other.id, other.instance_id, other.metadata(self.protocol))
-            for other in self.members.values()
+            for other in self.members
             if member.id == self.leader
         )
         return JoinResult(
@@ -335,25 +304,15 @@ class Group:
             members,
         )
 
-    def _elect(self) -> str | None:
-        """Choose the protocol that all know and most prefer."""
-        common = _common(list(self.members.values()))
-        votes = Counter(
-            next(name for name, _ in member.protocols if name in common)
-            for member in self.members.values()
-            if common
-        )
-        return votes.most_common(1)[0][0] if votes else None
-
     # Syncing and going
 
     def _become_stable(self, assignments: Mapping[str, bytes]) -> None:
         self._stop_timer()
         self.state = GroupState.STABLE
-        for member in self.members.values():
+        for member in self.members:
             member.assignment = assignments.get(member.id, b"")
         self._on_stable(self)
-        for member in self.members.values():
+        for member in self.members:
             if member.syncing is not None:
                 member.heard_of(_now())
                 member.answer_sync(self._assignment(member))
@@ -363,15 +322,13 @@ class Group:
 
     def _drop_unsynced(self) -> None:
         if self.state is GroupState.COMPLETING:
-            for member in list(self.members.values()):
+            for member in self.members:
                 if not member.synced:
                     self._remove(member, "it did not sync in time")
 
     def _remove(self, member: Member, reason: str) -> None:
         log.info("group %s: %s is out: %s", self.id, member.id, reason)
-        self.members.pop(member.id, None)
-        if member.instance_id is not None and self.static.get(member.instance_id) == member.id:
-            del self.static[member.instance_id]
+        self.members.remove(member)
         member.answer_join(JoinResult(ErrorCode.UNKNOWN_MEMBER_ID, member.id))
         member.answer_sync(SyncResult(ErrorCode.UNKNOWN_MEMBER_ID))
         if self.leader == member.id:
@@ -380,10 +337,6 @@ class Group:
 
     def _check_generation(self, generation: int) -> ErrorCode:
         return ErrorCode.NONE if generation == self.generation else ErrorCode.ILLEGAL_GENERATION
-
-    def _longest_rebalance_s(self) -> float:
-        longest = max((item.rebalance_timeout_ms for item in self.members.values()), default=0)
-        return longest / 1000
 
     def _start_timer(self, delay_s: float, then: Callable[[], None]) -> None:
         self._stop_timer()
@@ -398,7 +351,7 @@ class Group:
         """Let go of everybody; the group may not be used any more."""
         self._stop_timer()
         self.state = GroupState.DEAD
-        for member in self.members.values():
+        for member in self.members:
             member.answer_join(JoinResult(ErrorCode.COORDINATOR_NOT_AVAILABLE, member.id))
             member.answer_sync(SyncResult(ErrorCode.COORDINATOR_NOT_AVAILABLE))
 
@@ -411,7 +364,7 @@ class Group:
             "protocol_type": self.protocol_type,
             "protocol": self.protocol,
             "leader": self.leader,
-            "members": [member.dump() for member in self.members.values()],
+            "members": self.members.dump(),
         }
 
     def restore(self, dumped: dict[str, Any]) -> None:
@@ -420,20 +373,8 @@ class Group:
         self.protocol_type = dumped["protocol_type"]
         self.protocol = dumped["protocol"]
         self.leader = dumped["leader"]
-        for item in dumped["members"]:
-            member = Member.restore(item)
-            member.synced = True
-            member.heard_of(_now())
-            self.members[member.id] = member
-            if member.instance_id is not None:
-                self.static[member.instance_id] = member.id
+        self.members.restore(dumped["members"], _now())
         self.state = GroupState.STABLE if self.members else GroupState.EMPTY
-
-
-def _common(members: list[Member]) -> set[str]:
-    """Return the protocols that all members know."""
-    known = [{name for name, _ in member.protocols} for member in members]
-    return set.intersection(*known) if known else set()
 
 
 def _new_member_id(prefix: str) -> str:

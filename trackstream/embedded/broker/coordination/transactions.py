@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trackstream.embedded.broker.coordination.offsets import Committed, Offsets, Place
+from trackstream.embedded.broker.coordination.transaction import State, Transaction
 from trackstream.embedded.broker.protocol.errors import ErrorCode
 from trackstream.embedded.broker.storage.journal import Journal
 
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from trackstream.embedded.broker.coordination.offsets import Committed, Offsets, Place
     from trackstream.embedded.broker.storage.batches import BatchHeader
     from trackstream.embedded.broker.storage.partition import Partition
 
@@ -30,77 +29,12 @@ _ID_BLOCK = 1000
 _LAST_EPOCH = 2**15 - 2
 
 
-class State(Enum):
-    """Where a transactional id stands."""
-
-    EMPTY = "empty"
-    ONGOING = "ongoing"
-    COMMITTING = "committing"
-    ABORTING = "aborting"
-    COMMITTED = "committed"
-    ABORTED = "aborted"
-
-
 class Identity(NamedTuple):
     """What a producer that starts is told."""
 
     error: ErrorCode
     producer_id: int = -1
     epoch: int = -1
-
-
-@dataclass(slots=True)
-class Transaction:
-    """A transactional id and its current transaction; `offsets` wait for the commit."""
-
-    id: str
-    producer_id: int
-    epoch: int
-    timeout_ms: int
-    state: State = State.EMPTY
-    began_ms: int = 0
-    partitions: set[Place] = field(default_factory=set)
-    groups: set[str] = field(default_factory=set)
-    offsets: dict[str, dict[Place, Committed]] = field(default_factory=dict)
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether its end is decided, but not carried out everywhere."""
-        return self.state in {State.COMMITTING, State.ABORTING}
-
-    def dump(self) -> dict[str, Any]:
-        """Return the transaction as JSON values."""
-        return {
-            "producer_id": self.producer_id,
-            "epoch": self.epoch,
-            "timeout_ms": self.timeout_ms,
-            "state": self.state.value,
-            "began_ms": self.began_ms,
-            "partitions": sorted(self.partitions),
-            "groups": sorted(self.groups),
-            "offsets": {
-                group: [[*place, *committed] for place, committed in offsets.items()]
-                for group, offsets in self.offsets.items()
-            },
-        }
-
-    @classmethod
-    def restore(cls, transactional_id: str, dumped: dict[str, Any]) -> Transaction:
-        """Return the transaction from `dump`."""
-        return cls(
-            transactional_id,
-            dumped["producer_id"],
-            dumped["epoch"],
-            dumped["timeout_ms"],
-            State(dumped["state"]),
-            dumped["began_ms"],
-            {(topic, index) for topic, index in dumped["partitions"]},
-            set(dumped["groups"]),
-            {
-                group: {(topic, index): Committed(*rest) for topic, index, *rest in offsets}
-                for group, offsets in dumped["offsets"].items()
-            },
-        )
 
 
 class Transactions:

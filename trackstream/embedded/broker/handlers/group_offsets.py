@@ -155,7 +155,7 @@ def offset_delete(broker: Broker, request: Request) -> Answer:
 def _subscribed(group: Group | None) -> set[str]:
     """Return the topics in the members' subscriptions: each begins with a version and a list."""
     topics: set[str] = set()
-    for member in group.members.values() if group is not None else ():
+    for member in group.members if group is not None else ():
         reader = Reader(member.metadata(group.protocol if group is not None else None))
         try:
             _read_version(reader)

@@ -161,7 +161,7 @@ def _describe(group_id: str, group: Group | None, *, exists: bool) -> dict[str, 
                 "metadata": group.describe(member),
                 "assignment": member.assignment,
             }
-            for member in group.members.values()
+            for member in group.members
         ],
     }
 
