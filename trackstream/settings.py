@@ -175,6 +175,12 @@ class Settings:
     answer_deadline_s: int = _setting(
         _whole(1, 600), "How long a decision waits for answers that are missing", 30
     )
+    postbacks_allow_private: bool = _setting(
+        _flag, "Let postbacks go to private, loopback and other special addresses", False
+    )
+    postbacks_timeout_s: int = _setting(
+        _whole(1, 60), "How long a postback may take, from the name's lookup to the answer", 10
+    )
     log_level: str = _setting(
         _choice("debug", "info", "warning", "error"), "What is logged", "info"
     )

@@ -47,6 +47,13 @@ def test_every_command_of_the_contract_is_there() -> None:
         "keys revoke",
         "links create",
         "links list",
+        "postbacks create",
+        "postbacks list",
+        "postbacks disable",
+        "postbacks test",
+        "postbacks run",
+        "postbacks dead",
+        "postbacks resend",
         "explain",
         "import access-log",
         "simulate",
@@ -69,7 +76,7 @@ def test_the_list_of_commands_says_what_each_does() -> None:
     assert result.exit_code == 0
     listed = result.output.partition("Commands:")[2].partition("Example:")[0]
     rows = [line for line in listed.splitlines() if line[:2] == "  " and line[2:3].strip()]
-    assert len(rows) == 14
+    assert len(rows) == 15
     assert all(len(row.split()) >= 3 for row in rows)
 
 

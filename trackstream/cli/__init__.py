@@ -26,6 +26,7 @@ _COMMANDS = {
     "apps": ("registered", "apps"),
     "keys": ("registered", "keys"),
     "links": ("registered_links", "links"),
+    "postbacks": ("postbacks", "postbacks"),
     "explain": ("explain", "explain"),
     "import": ("import_log", "import_"),
     "simulate": ("simulate", "simulate"),
