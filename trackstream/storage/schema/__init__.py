@@ -2,6 +2,7 @@
 
 - `registered`: apps, keys, links, and the version that says when they changed;
 - `facts`: what the warehouse writes, and the offsets up to which it has;
+- `models`: what attribution models have given, where it was kept;
 - `postbacks`: whom to tell of attributions, and the outbox of what is told;
 - `columns`: the kinds of columns.
 """
@@ -17,6 +18,7 @@ from trackstream.storage.schema.facts import (
     fact_sessions,
     rejected,
 )
+from trackstream.storage.schema.models import model_results
 from trackstream.storage.schema.postbacks import postback_destinations, postbacks
 from trackstream.storage.schema.registered import api_keys, apps, directory_version, links
 
@@ -33,6 +35,7 @@ __all__ = [
     "fact_sessions",
     "links",
     "metadata",
+    "model_results",
     "postback_destinations",
     "postbacks",
     "rejected",

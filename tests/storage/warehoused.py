@@ -1,0 +1,22 @@
+"""Records in the warehouse's tables, written as the warehouse writes them."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from trackstream.codec import encode
+from trackstream.storage.warehouse.batch import Message, batches
+from trackstream.storage.warehouse.writer import Writer
+
+if TYPE_CHECKING:
+    from trackstream.core.records import Record
+
+
+def write(url: str, *records: Record) -> None:
+    """Write the records into a migrated database."""
+    with closing(Writer(url, "test")) as writer:
+        claimed = writer.claim([("t", 0)])
+        messages = [Message("t", 0, i, encode(record)) for i, record in enumerate(records)]
+        for batch in batches(messages, version="1.2.3"):
+            writer.write(batch, {one: claim.epoch for one, claim in claimed.items()})
