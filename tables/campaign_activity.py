@@ -80,7 +80,12 @@ def define(app: AppT, **options: Any) -> StateTable[Activity]:
 
 def row_key(source: str, at_ms: int, app_id: str, campaign_id: str | None) -> str:
     """The key of the row in which something at `at_ms` counts."""
-    return f"{source}|{at_ms - at_ms % MINUTE_MS:014d}|{app_id}|{campaign_id or ''}"
+    return f"{_first_key(source, at_ms)}{app_id}|{campaign_id or ''}"
+
+
+def _first_key(source: str, at_ms: int) -> str:
+    """What every key of that minute begins with: no key of it is less."""
+    return f"{source}|{at_ms - at_ms % MINUTE_MS:014d}|"
 
 
 def plus(row: Activity, change: Activity) -> Activity:
@@ -109,7 +114,7 @@ def add(row: Activity | None, change: Activity, *, offset: int) -> Activity:
 def rows_since(table: StateTable[Activity], partition: int, since_ms: int) -> Iterator[Row]:
     """Rows of a partition from the minute of `since_ms` on."""
     for source in (TOUCHES, DECISIONS):
-        for key, activity in table.scan(partition, start=row_key(source, since_ms, "", "")):
+        for key, activity in table.scan(partition, start=_first_key(source, since_ms)):
             kind, minute, app_id, campaign_id = key.split("|", 3)
             if kind != source:
                 break
@@ -120,7 +125,7 @@ def expired(
     table: StateTable[Activity], partition: int, source: str, *, at_ms: int, limit: int = 500
 ) -> list[str]:
     """Keys of rows older than is kept, at most `limit`."""
-    end = row_key(source, max(0, at_ms - RETENTION_MS), "", "")
+    end = _first_key(source, max(0, at_ms - RETENTION_MS))
     keys: list[str] = []
     for key, _ in table.store.scan(partition, start=f"{source}|".encode()):
         if key >= end.encode() or len(keys) >= limit:

@@ -24,6 +24,7 @@ from agents.stream import BatchStream
 from agents.transport import Transport
 from trackstream.core import rules
 from trackstream.http import worker as worker_views
+from trackstream.http.worker.collecting import CollectingWeb, mount_collector
 from trackstream.ports import Deps
 from trackstream.settings import Settings, SettingsError
 from trackstream.storage.geo import MaxMindGeo, default_city_database
@@ -68,6 +69,12 @@ class Application(faust.App):
             tables=self.state_tables,
             metrics=self.metrics.render,
         )
+
+        if self.settings.worker_collects:
+            mount_collector(cast("aiohttp.Web", web).web_app, self.settings)
+
+    def _new_web(self) -> Web:
+        return CollectingWeb(self) if self.settings.worker_collects else super()._new_web()
 
     def _new_transport(self) -> TransportT:
         return Transport(self.conf.broker_consumer, self)
