@@ -1,6 +1,8 @@
 import base64
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
 from tests.http.service import (
     EVENT,
@@ -13,6 +15,7 @@ from tests.http.service import (
     refused,
 )
 from trackstream.core.signing import signed_headers
+from trackstream.storage.user_agents import UaParser
 
 NOW_S = NOW_MS // 1000
 BODY = b'{"event":"view","user_id":"u1","timestamp":1752148800}'
@@ -49,6 +52,21 @@ async def test_the_query_is_signed_with_the_path(service: Service) -> None:
     assert (await service.client.post(path, data=BODY, headers=signed)).status == 201
     other = await service.client.post("/v1/event?source=x", data=BODY, headers=signed)
     await refused(other, 401, "bad_signature")
+
+
+async def test_inside_another_application_the_whole_path_is_signed(user_agents: UaParser) -> None:
+    service = Service(user_agents)
+    outer = web.Application()
+    outer.add_subapp("/collect", service.application)
+    server = TestServer(outer)
+    await server.start_server(auto_decompress=False)
+    async with TestClient(server) as client:
+        path = "/collect/v1/event"
+        response = await client.post(path, data=BODY, headers=headers(path))
+        assert response.status == 201
+        missing = await client.get("/collect/nowhere")
+        assert (missing.status, missing.content_type) == (404, "application/problem+json")
+    await service.stop()
 
 
 @pytest.mark.parametrize(

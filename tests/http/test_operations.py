@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 
 from tests.http.service import EVENT, Service
 from trackstream.http.ids import new_id
@@ -56,3 +58,14 @@ def test_ids_are_uuid7_and_each_is_new() -> None:
     form = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
     assert all(form.fullmatch(one) for one in found)
     assert found[0][:9] <= found[-1][:9]
+
+
+def test_a_forked_process_makes_ids_of_its_own() -> None:
+    code = (
+        "import os; from trackstream.http.ids import new_id; new_id(); os.fork();"
+        "os.write(1, new_id()[-16:].encode() + b' ')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    ours, theirs = done.stdout.split()
+    assert len(ours) == len(theirs) == 16
+    assert ours != theirs
