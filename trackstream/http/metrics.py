@@ -1,6 +1,6 @@
 """Counters of the collector in the Prometheus text format (version 0.0.4).
 
-Our own sixty lines and not prometheus_client: that adds locks, and memory-mapped files for several
+Our own and not prometheus_client: that adds locks, and memory-mapped files for several
 processes, to every increment; here an increment is one addition in a dict, and processes only meet
 when someone asks (`merged`). A new label value starts at zero with its first increment.
 """
