@@ -13,6 +13,7 @@ import aiohttp
 from trackstream.cli.base import Problem
 from trackstream.cli.simulation.steps import Post, Visit
 from trackstream.core import touches
+from trackstream.http.clicks import CLICK_ID_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +28,6 @@ _AT_ONCE = 16
 _STEP_PAUSE_S = 0.003
 """Clicks of one person are not in the same millisecond."""
 _TRIES = 6
-_CLICK_ID = "X-Trackstream-Click-Id"
 
 
 class Player:
@@ -130,7 +130,7 @@ class Player:
                     allow_redirects=False,
                 ) as response:
                     # A click that the log did not take in time is redirected all the same.
-                    kept = step.kind != "click" or step.bot or _CLICK_ID in response.headers
+                    kept = step.kind != "click" or step.bot or CLICK_ID_HEADER in response.headers
                     if response.status in {200, 302} and kept:
                         self.visits += 1
                         return _brought(response.headers.get("Location", ""))
