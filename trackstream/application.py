@@ -24,7 +24,7 @@ from agents.stream import BatchStream
 from agents.transport import Transport
 from trackstream.core import rules
 from trackstream.http import worker as worker_views
-from trackstream.http.worker.collecting import CollectingWeb, mount_collector
+from trackstream.http.worker.collecting import CollectingWeb
 from trackstream.ports import Deps
 from trackstream.settings import Settings, SettingsError
 from trackstream.storage.geo import MaxMindGeo, default_city_database
@@ -52,6 +52,7 @@ class Application(faust.App):
     settings: Settings
     state_tables: Tables
     metrics: Metrics
+    _views_mounted = False
 
     async def on_first_start(self) -> None:
         """Make the directories and the source topics. Raises StorageError if Kafka refuses."""
@@ -62,7 +63,10 @@ class Application(faust.App):
         await ensure_topics(self.settings)
 
     def on_webserver_init(self, web: Web) -> None:
-        """Add the worker's web views to Faust's web server."""
+        """Add the worker's web views to Faust's web server, once: its command calls this twice."""
+        if self._views_mounted:
+            return
+        self._views_mounted = True
         worker_views.mount(
             cast("aiohttp.Web", web).web_app,
             app=self,
@@ -70,11 +74,10 @@ class Application(faust.App):
             metrics=self.metrics.render,
         )
 
-        if self.settings.worker_collects:
-            mount_collector(cast("aiohttp.Web", web).web_app, self.settings)
-
     def _new_web(self) -> Web:
-        return CollectingWeb(self) if self.settings.worker_collects else super()._new_web()
+        if self.settings.worker_collects:
+            return CollectingWeb(self, self.settings)
+        return super()._new_web()
 
     def _new_transport(self) -> TransportT:
         return Transport(self.conf.broker_consumer, self)

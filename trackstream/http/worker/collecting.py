@@ -5,31 +5,41 @@ The worker's own routes go first; everything else is the collector's.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from aiohttp.web_urldispatcher import AbstractRuleMatching, MatchedSubAppResource
 from faust.web.drivers import aiohttp as driver
 
+from trackstream.http import operations
 from trackstream.http.backing import Backing
-from trackstream.http.collector import create_collector
+from trackstream.http.collector import add_routes, problems_middleware
+from trackstream.http.steps import Parts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from aiohttp.web_urldispatcher import _InfoDict
     from faust.types import AppT
 
     from trackstream.settings import Settings
 
 __all__ = ["CollectingWeb", "mount_collector"]
 
+_WORKERS = frozenset({"campaigns", "collector", "health", "live", "metrics", "tables"})
 _MAX_LINE_BYTES = 32 * 1024
 
 
 class CollectingWeb(driver.Web):
-    """Faust's web server, leaving bodies compressed: the collector inflates them, with a bound."""
+    """Faust's web server with the collector in it.
 
-    def __init__(self, app: AppT) -> None:
+    Bodies are left compressed: the collector inflates them, with a bound.
+    """
+
+    def __init__(self, app: AppT, settings: Settings) -> None:
         super().__init__(app)
+        self._settings = settings
         self._runner = web.AppRunner(
             self.web_app,
             access_log=None,
@@ -38,15 +48,36 @@ class CollectingWeb(driver.Web):
             max_field_size=_MAX_LINE_BYTES,
         )
 
+    async def start_server(self) -> None:
+        """Mount the collector, now that there is an event loop, and listen."""
+        mount_collector(self.web_app, self._settings)
+        await super().start_server()
+
+
+class _NotTheWorkers(AbstractRuleMatching):
+    """Every path that is none of the worker's own."""
+
+    async def match(self, request: web.Request) -> bool:
+        return request.path.split("/", 2)[1] not in _WORKERS
+
+    def get_info(self) -> _InfoDict:
+        return {"domain": self.canonical}
+
+    @property
+    def canonical(self) -> str:
+        return "*"
+
 
 def mount_collector(application: web.Application, settings: Settings) -> None:
     """Add the collector; its connections live as long as the web server.
+
+    Its metrics are at `/collector/metrics`, its readiness at `/collector/ready`.
 
     Raises:
         StorageError: The settings cannot be used.
     """
     backing = Backing(settings)
-    collector = create_collector(
+    parts = Parts(
         settings=settings,
         directory=backing.directory,
         sink=backing.sink,
@@ -54,6 +85,14 @@ def mount_collector(application: web.Application, settings: Settings) -> None:
         user_agents=backing.user_agents,
         missing=backing.missing,
     )
+    collector = web.Application(middlewares=[problems_middleware])
+    add_routes(collector, parts)
+
+    async def ready(_: web.Request) -> web.Response:
+        return operations.ready(parts)
+
+    async def metrics(_: web.Request) -> web.Response:
+        return operations.metrics(parts)
 
     async def connected(_: web.Application) -> AsyncIterator[None]:
         await backing.start()
@@ -61,4 +100,9 @@ def mount_collector(application: web.Application, settings: Settings) -> None:
         await backing.stop()
 
     collector.cleanup_ctx.append(connected)
-    application.add_domain("*", collector)
+    application.router.add_get("/collector/ready", ready)
+    application.router.add_get("/collector/metrics", metrics)
+    # as `add_domain` does, which would take the worker's own paths, too
+    application._add_subapp(  # noqa: SLF001 - see above
+        partial(MatchedSubAppResource, _NotTheWorkers(), collector), collector
+    )
