@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import socket
 import stat
-import subprocess
 import time
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-import psycopg2
 import pytest
 from confluent_kafka import Consumer
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from tests.cli.upped import Up, eventually, get, post, started, trackstream
+from tests.cli.upped import (
+    SOON_S,
+    Up,
+    eventually,
+    get,
+    install,
+    method_of,
+    query,
+    started,
+    trackstream,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.xdist_group("up")
-
-_SOON_S = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -44,33 +47,6 @@ def ready(up: Up) -> dict[str, Any]:
     (line,) = up.out
     found: dict[str, Any] = json.loads(line)
     return found
-
-
-def query(ready: dict[str, Any], sql: str, *values: object) -> list[tuple[Any, ...]]:
-    with closing(psycopg2.connect(ready["postgres"])) as connection, connection.cursor() as cursor:
-        cursor.execute(sql, values)
-        return cursor.fetchall()
-
-
-def install(ready: dict[str, Any], event_id: str, device_id: str) -> None:
-    answer = post(
-        f"{ready['collector_url']}/v1/install",
-        {
-            "event": "install",
-            "event_id": event_id,
-            "device_id": device_id,
-            "timestamp": int(time.time() * 1000),
-        },
-        ready["write_key"],
-    )
-    assert answer["status"] == "accepted"
-
-
-def method_of(ready: dict[str, Any], event_id: str) -> tuple[Any, ...]:
-    """Method and campaign, as soon as the warehouse has them."""
-    sql = "SELECT method, campaign_id FROM attributions WHERE event_id = %s"
-    (found,) = eventually(lambda: query(ready, sql, event_id), seconds=_SOON_S)
-    return (*found,)
 
 
 def test_the_one_line_says_where_everything_is(ready: dict[str, Any]) -> None:
@@ -110,7 +86,7 @@ def test_a_click_then_an_install_is_attributed_everywhere(up: Up, ready: dict[st
     assert record["touch"]["campaign_id"] == "demo-hello"
 
     line = eventually(
-        lambda: next((one for one in up.err if "demo:install-1" in one), None), seconds=_SOON_S
+        lambda: next((one for one in up.err if "demo:install-1" in one), None), seconds=SOON_S
     )
     assert line.split()[2:] == [
         "demo",
@@ -143,7 +119,7 @@ def on_the_topic(ready: dict[str, Any], conversion_id: str) -> dict[str, Any]:
     )
     consumer.subscribe([topic])
     try:
-        deadline = time.monotonic() + _SOON_S
+        deadline = time.monotonic() + SOON_S
         while time.monotonic() < deadline:
             message = consumer.poll(0.5)
             if message is not None and message.error() is None:
@@ -180,7 +156,7 @@ def test_apps_keys_and_links_are_made_and_used(up: Up, ready: dict[str, Any]) ->
     (link,) = json.loads(trackstream(up.data_dir, *arguments).stdout)
     assert link["url"] == f"{ready['collector_url']}/c/spring"
 
-    eventually(lambda: get(link["url"])[0] == 302, seconds=_SOON_S)
+    eventually(lambda: get(link["url"])[0] == 302, seconds=SOON_S)
     assert trackstream(up.data_dir, "keys", "revoke", key["key_id"]).returncode == 0
     listed = json.loads(trackstream(up.data_dir, "keys", "list", "--app", "shop", "--json").stdout)
     assert [one["key_id"] for one in listed] == [key["key_id"]]
@@ -216,7 +192,7 @@ def test_an_imported_log_counts_once(up: Up, ready: dict[str, Any], tmp_path: Pa
     install(ready, "install-3", "phone-3")
     method_of(ready, "install-3")
     sql = "SELECT count(*), count(DISTINCT person) FROM fact_events WHERE event_id LIKE 'log-%%'"
-    eventually(lambda: query(ready, sql) == [(60, 7)], seconds=_SOON_S)
+    eventually(lambda: query(ready, sql) == [(60, 7)], seconds=SOON_S)
 
 
 def test_simulated_people_come_out_as_is_true(up: Up, ready: dict[str, Any]) -> None:
@@ -245,94 +221,3 @@ def test_a_second_up_on_the_directory_is_refused(up: Up, ready: dict[str, Any]) 
     assert done.stdout == ""
     assert "`trackstream up` is already running on" in done.stderr
     assert "TRACKSTREAM_DATA_DIR" in done.stderr
-
-
-def test_stopped_and_started_again_everything_is_there(tmp_path: Path) -> None:
-    data_dir = tmp_path / "data"
-    with started(data_dir, "--json") as first:
-        ready = json.loads(first.line('"ready"'))
-        first.see_family()
-        assert len(first.family) >= 6
-        install(ready, "install-1", "phone-1")
-        method_of(ready, "install-1")
-        began = time.monotonic()
-        assert first.stop() == 0, "".join(first.err)
-        assert time.monotonic() - began < 15
-        assert first.left() == []
-        assert not (data_dir / "running.json").exists()
-        credentials = (data_dir / "credentials.json").read_text()
-
-    if shutil.which("curl") is None:
-        pytest.skip("without curl its commands cannot be pasted")
-    with started(data_dir) as second:
-        second.line("Each attribution shows here")
-        assert (data_dir / "credentials.json").read_text() == credentials
-        again = json.loads((data_dir / "running.json").read_text())
-        assert [again[name] for name in ("key_id", "write_key")] == [
-            ready["key_id"],
-            ready["write_key"],
-        ]
-        assert query(again, "SELECT event_id FROM attributions") == [("install-1",)]
-        text = "".join(second.out).replace("\\\n", "")
-        click, first_open = [
-            line.strip() for line in text.splitlines() if line.strip().startswith("curl")
-        ]
-        assert "302 Found" in pasted(click)
-        assert json.loads(pasted(first_open))["status"] == "accepted"
-        line = second.line("click_deterministic", seconds=_SOON_S)
-        assert line.split()[2:6] == ["demo", "install", "click_deterministic", "demo-hello"]
-        second.see_family()
-        assert second.stop() == 0, "".join(second.err)
-        assert second.left() == []
-
-
-def pasted(command: str) -> str:
-    return subprocess.run(
-        ["bash", "-c", command], capture_output=True, text=True, check=True, timeout=30
-    ).stdout
-
-
-@pytest.mark.parametrize(
-    ("program", "name", "log"),
-    [
-        ("trackstream worker", "the worker", "logs/worker.log"),
-        ("trackstream.embedded.broker", "the Kafka broker", "kafka/server.log"),
-    ],
-)
-def test_a_child_that_is_killed_ends_the_whole(
-    tmp_path: Path, program: str, name: str, log: str
-) -> None:
-    with started(tmp_path / "data", "--json") as up:
-        up.line('"ready"')
-        up.see_family()
-        up.child(program).kill()
-        assert up.ended() == 1
-        said = "".join(up.err)
-        assert f"trackstream: {name} ended (by SIGKILL)" in said
-        assert f"its log is {tmp_path / 'data' / log}" in said
-        assert "Traceback" not in said
-        assert up.left() == []
-        assert len(up.out) == 1
-
-
-@pytest.mark.parametrize("setting", ["COLLECTOR_PORT", "WORKER_PORT", "KAFKA_PORT"])
-def test_a_taken_port_is_said_with_its_setting(tmp_path: Path, setting: str) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        done = trackstream(tmp_path / "data", "up", **{f"TRACKSTREAM_{setting}": str(port)})
-    assert done.returncode == 1
-    assert f"127.0.0.1:{port}" in done.stderr
-    assert f"TRACKSTREAM_{setting}" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
-
-
-def test_stopped_while_it_starts_it_leaves_nothing(tmp_path: Path) -> None:
-    with started(tmp_path / "data") as up:
-        eventually(lambda: [line for line in up.err if "topics" in line], seconds=_SOON_S)
-        up.see_family()
-        assert up.stop() == 0, "".join(up.err)
-        assert up.left() == []
-        assert not (tmp_path / "data" / "running.json").exists()

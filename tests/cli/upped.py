@@ -14,6 +14,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import psutil
+import psycopg2
 
 from trackstream.settings import PREFIX
 
@@ -25,6 +26,9 @@ PHONE = (
     "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/129.0.6668.70 Mobile Safari/537.36"
 )
+SOON_S = 20.0
+"""Within which something comes through all stages on a busy machine."""
+
 _START_S = 60.0
 _STOP_S = 30.0
 
@@ -186,3 +190,35 @@ def post(url: str, document: dict[str, Any], write_key: str) -> dict[str, Any]:
     with urllib.request.urlopen(request) as response:
         answer: dict[str, Any] = json.load(response)
         return answer
+
+
+def query(ready: dict[str, Any], sql: str, *values: object) -> list[tuple[Any, ...]]:
+    """The rows, from the service's own PostgreSQL."""
+    with (
+        contextlib.closing(psycopg2.connect(ready["postgres"])) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(sql, values)
+        return cursor.fetchall()
+
+
+def install(ready: dict[str, Any], event_id: str, device_id: str) -> None:
+    """The app's first open on a phone, now."""
+    answer = post(
+        f"{ready['collector_url']}/v1/install",
+        {
+            "event": "install",
+            "event_id": event_id,
+            "device_id": device_id,
+            "timestamp": int(time.time() * 1000),
+        },
+        ready["write_key"],
+    )
+    assert answer["status"] == "accepted"
+
+
+def method_of(ready: dict[str, Any], event_id: str) -> tuple[Any, ...]:
+    """Method and campaign, as soon as the warehouse has them."""
+    sql = "SELECT method, campaign_id FROM attributions WHERE event_id = %s"
+    (found,) = eventually(lambda: query(ready, sql, event_id), seconds=SOON_S)
+    return (*found,)

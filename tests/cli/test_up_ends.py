@@ -1,0 +1,110 @@
+"""How `trackstream up` ends, and begins again: nothing is lost, no process is left."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.upped import SOON_S, eventually, install, method_of, query, started, trackstream
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.xdist_group("up")
+
+
+def test_stopped_and_started_again_everything_is_there(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    with started(data_dir, "--json") as first:
+        ready = json.loads(first.line('"ready"'))
+        first.see_family()
+        assert len(first.family) >= 6
+        install(ready, "install-1", "phone-1")
+        method_of(ready, "install-1")
+        began = time.monotonic()
+        assert first.stop() == 0, "".join(first.err)
+        assert time.monotonic() - began < 15
+        assert first.left() == []
+        assert not (data_dir / "running.json").exists()
+        credentials = (data_dir / "credentials.json").read_text()
+
+    if shutil.which("curl") is None:
+        pytest.skip("without curl its commands cannot be pasted")
+    with started(data_dir) as second:
+        second.line("Each attribution shows here")
+        assert (data_dir / "credentials.json").read_text() == credentials
+        again = json.loads((data_dir / "running.json").read_text())
+        assert [again[name] for name in ("key_id", "write_key")] == [
+            ready["key_id"],
+            ready["write_key"],
+        ]
+        assert query(again, "SELECT event_id FROM attributions") == [("install-1",)]
+        text = "".join(second.out).replace("\\\n", "")
+        click, first_open = [
+            line.strip() for line in text.splitlines() if line.strip().startswith("curl")
+        ]
+        assert "302 Found" in pasted(click)
+        assert json.loads(pasted(first_open))["status"] == "accepted"
+        line = second.line("click_deterministic", seconds=SOON_S)
+        assert line.split()[2:6] == ["demo", "install", "click_deterministic", "demo-hello"]
+        second.see_family()
+        assert second.stop() == 0, "".join(second.err)
+        assert second.left() == []
+
+
+def pasted(command: str) -> str:
+    return subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, check=True, timeout=30
+    ).stdout
+
+
+@pytest.mark.parametrize(
+    ("program", "name", "log"),
+    [
+        ("trackstream worker", "the worker", "logs/worker.log"),
+        ("trackstream.embedded.broker", "the Kafka broker", "kafka/server.log"),
+    ],
+)
+def test_a_child_that_is_killed_ends_the_whole(
+    tmp_path: Path, program: str, name: str, log: str
+) -> None:
+    with started(tmp_path / "data", "--json") as up:
+        up.line('"ready"')
+        up.see_family()
+        up.child(program).kill()
+        assert up.ended() == 1
+        said = "".join(up.err)
+        assert f"trackstream: {name} ended (by SIGKILL)" in said
+        assert f"its log is {tmp_path / 'data' / log}" in said
+        assert "Traceback" not in said
+        assert up.left() == []
+        assert len(up.out) == 1
+
+
+@pytest.mark.parametrize("setting", ["COLLECTOR_PORT", "WORKER_PORT", "KAFKA_PORT"])
+def test_a_taken_port_is_said_with_its_setting(tmp_path: Path, setting: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = trackstream(tmp_path / "data", "up", **{f"TRACKSTREAM_{setting}": str(port)})
+    assert done.returncode == 1
+    assert f"127.0.0.1:{port}" in done.stderr
+    assert f"TRACKSTREAM_{setting}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_stopped_while_it_starts_it_leaves_nothing(tmp_path: Path) -> None:
+    with started(tmp_path / "data") as up:
+        eventually(lambda: [line for line in up.err if "topics" in line], seconds=SOON_S)
+        up.see_family()
+        assert up.stop() == 0, "".join(up.err)
+        assert up.left() == []
+        assert not (tmp_path / "data" / "running.json").exists()
