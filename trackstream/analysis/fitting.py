@@ -75,5 +75,5 @@ def fit(
         name=name,
         weigh=weigh,
         parameters=wanted.parameters,
-        totals=paths.totals,
+        paths=paths,
     )

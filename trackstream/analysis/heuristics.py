@@ -17,7 +17,7 @@ from trackstream.core.models import PathTouch, credit, exponent, money
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from trackstream.analysis.paths import Paths, Totals
+    from trackstream.analysis.paths import Paths
     from trackstream.core.models import ConvertedPath, Weigh
 
 __all__ = ["BY_POSITION", "of_conversions", "of_paths"]
@@ -71,18 +71,18 @@ def of_conversions(
     name: str,
     weigh: Weigh,
     parameters: Mapping[str, Any],
-    totals: Totals,
+    paths: Paths,
 ) -> Fitted:
     """A model over conversions with the times of their touches; those without touches are left out.
 
-    Credits are those that each conversion gets by itself, its revenue split to the cent. `totals`
-    is what the conversions with touches are.
+    Credits are those that each conversion gets by itself, its revenue split to the cent. `paths`
+    are the same conversions counted, with the channels that brought none.
 
     Raises:
         ModelError: the model refuses its parameters, or misbehaves.
         NothingToLearnError: no conversion has a touch.
     """
-    credited: Counter[str] = Counter()
+    credited = Counter(dict.fromkeys(paths.channels, 0))
     values: Counter[str] = Counter()
     for path, at_ms, revenue_micros, currency in conversions:
         shares = credit(path, at_ms=at_ms, weigh=weigh, parameters=parameters)
@@ -102,7 +102,7 @@ def of_conversions(
         )
         for channel, share in credited.items()
     ]
-    return Fitted(model=name, parameters=dict(parameters), totals=totals, rows=ranked(rows))
+    return Fitted(model=name, parameters=dict(parameters), totals=paths.totals, rows=ranked(rows))
 
 
 def _daily(channels: Sequence[str]) -> list[PathTouch]:
