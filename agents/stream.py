@@ -40,12 +40,12 @@ class BatchStream(faust.Stream[Any]):
         while not self.should_stop:
             try:
                 events = [await queue.get()]
+                size = len(events[0].message.value or b"")
+                while len(events) < limit and size < _MOST_BYTES and not queue.empty():
+                    events.append(queue.get_nowait())
+                    size += len(events[-1].message.value or b"")
             except StopAsyncIteration:  # Faust's way of saying that the agent is to stop
                 return
-            size = len(events[0].message.value or b"")
-            while len(events) < limit and size < _MOST_BYTES and not queue.empty():
-                events.append(queue.get_nowait())
-                size += len(events[-1].message.value or b"")
             batch = [event.message for event in events if self._is_current(event.message)]
             now = monotonic()
             for message in batch:

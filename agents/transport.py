@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Consumer", "Outgoing", "Producer", "Transport", "partition_of"]
 
 
-_FETCH_WAIT_MS = 300
+_FETCH_WAIT_MS = 100
 _YIELD_EVERY = 100
 
 
@@ -102,7 +102,8 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         # Faust fixes 1.5 s. A connection answers in order, so whatever is asked behind an idle
-        # fetch, at start-up and in every rebalance, waits that long.
+        # fetch waits that long; and aiokafka leaves partitions out of a fetch whose last records
+        # were not yet taken when it was sent, so what comes to them waits for its end.
         consumer._fetch_max_wait_ms = _FETCH_WAIT_MS  # noqa: SLF001 - no setting leads there
         return consumer
 
