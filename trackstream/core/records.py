@@ -17,6 +17,7 @@ __all__ = [
     "Context",
     "Conversion",
     "Credit",
+    "Earlier",
     "Envelope",
     "Event",
     "Link",
@@ -251,6 +252,18 @@ class Candidate(Record, frozen=True, kw_only=True):
     """`chosen`, or why not: `older`, `lower_class`, `outside_window`, `fraud:` and its rule, …"""
     flags: list[str] = []
     """Fraud rules that noticed it and do not reject."""
+    identifiers: list[str] = []
+    """Every identifier by which it was found."""
+
+
+class Earlier(Record, frozen=True, kw_only=True):
+    """An earlier conversion that a decision took into account."""
+
+    conversion_id: str
+    kind: str
+    at_ms: int
+    identifiers: list[str]
+    """Every identifier by which it was found."""
 
 
 class Credit(Record, frozen=True, kw_only=True):
@@ -303,6 +316,11 @@ class Attribution(Record, frozen=True, kw_only=True):
     currency: str | None = None
     identifiers: list[str] = []
     """The conversion's own identifiers, preferred first."""
+    conversion: Conversion | None = None
+    """All that is known of the conversion itself: with the candidates and the earlier conversions,
+    it can be decided again under other rules."""
+    earlier: list[Earlier] = []
+    """The earlier conversions that the decision took into account."""
 
 
 class Event(Record, frozen=True, kw_only=True):

@@ -187,6 +187,7 @@ def _candidate(
         confidence=sure,
         verdict=verdict,
         flags=flags,
+        identifiers=one.identifiers,
     )
 
 

@@ -181,6 +181,9 @@ attribution_revisions = Table(
     Column("unanswered", ARRAY(Text), nullable=False),
     text("previous_method"),
     text("previous_touch_id"),
+    # What it takes, beside the candidates, to decide again under other rules.
+    json("conversion"),
+    json("earlier"),
     # `explain` is given an id alone.
     Index(None, "conversion_id"),
     Index(None, "event_id"),

@@ -154,12 +154,15 @@ REVISION_COLUMNS = (
     "unanswered",
     "previous_method",
     "previous_touch_id",
+    "conversion",
+    "earlier",
 )
 
 
 def revision_row(attribution: Attribution) -> Row:
     """The row of `attribution_revisions`."""
     touch: Touch | None = attribution.touch
+    conversion = attribution.conversion
     return (
         *attribution_row(attribution),
         _json(touch) if touch else None,
@@ -167,6 +170,8 @@ def revision_row(attribution: Attribution) -> Row:
         _json(attribution.unanswered),
         attribution.previous_method,
         attribution.previous_touch_id,
+        _json(_given(conversion)) if conversion else None,
+        _json(attribution.earlier),
     )
 
 
