@@ -3,11 +3,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 
 from tests.storage.shared_data import shared_data
 from trackstream.core.lookups import UserAgent
-from trackstream.storage.bots import BotMatcher
+from trackstream.storage.bots import BotMatcher, crawlers
 from trackstream.storage.user_agents import UaParser
 
 _GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
@@ -49,12 +48,20 @@ def test_an_unknown_string_says_nothing(parser: UaParser) -> None:
         "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)",
         "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)",
         "Feedly/1.0 (+http://www.feedly.com/fetcher.html; 1 subscribers)",
-        "curl/8.5.0",
-        "python-requests/2.32.0",
+        "Scrapy/2.11 (+https://scrapy.org)",
+        "HTTrack/3.0x",
     ],
 )
-def test_a_program_is_a_bot(parser: UaParser, text: str) -> None:
+def test_a_crawler_is_a_bot(parser: UaParser, text: str) -> None:
     assert parser.parse(text).bot
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["okhttp/4.12.0", "Dalvik/2.1.0 (Linux; U; Android 14)", "curl/8.5.0", "Go-http-client/2.0"],
+)
+def test_what_apps_and_servers_send_is_no_bot(parser: UaParser, text: str) -> None:
+    assert not parser.parse(text).bot
 
 
 def test_no_browser_of_people_is_a_bot_and_its_system_is_known(parser: UaParser) -> None:
@@ -77,7 +84,7 @@ def test_a_real_web_log_has_the_bots_that_it_names(parser: UaParser) -> None:
 
 def test_the_joined_matcher_agrees_with_every_rule_of_the_list() -> None:
     is_bot = BotMatcher()
-    examples = [text for entry in CRAWLER_USER_AGENTS_DATA for text in entry["instances"]]
+    examples = [text for entry in crawlers() for text in entry["instances"]]
     assert len(examples) > 1000
     assert [text for text in examples if not is_bot(text)] == []
 

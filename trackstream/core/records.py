@@ -175,6 +175,7 @@ class Conversion(Record, frozen=True, kw_only=True):
     event: str
     event_id: str
     at_ms: int
+    received_at_ms: int | None = None
     subject: str
     person: str
     identifiers: list[str]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 __all__ = [
@@ -104,12 +106,18 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     own_touch_events: tuple[str, ...] = ()
     """Conversions that are matched by their own touches even after an install (web)."""
     model: str = "last"
+    """The primary model: reports show its credits first. Which touch is chosen does not depend."""
     models: tuple[str, ...] = ("first", "last", "linear", "position", "time_decay", "priority")
     """Multi-touch models whose credits are computed beside the decision."""
     half_life_ms: int = 7 * DAY_MS
     channel_weights: dict[str, float] = {}
     """Of the priority model; a channel that is not named weighs 1."""
+    model_parameters: dict[str, dict[str, Any]] = {}
+    """More parameters, by model."""
     fraud: FraudRules = FraudRules()
+    clock_tolerance_ms: int = 60_000
+    """How far behind a device's clock may be: a touch that much after an install's time still
+    counts, if it was before the install's arrival."""
     depth: int = 2
     """Identifiers reached by at most this many links are asked."""
     max_asked: int = 64

@@ -58,6 +58,16 @@ def test_each_match_type_has_its_window_to_the_millisecond(
     assert verdicts(outside) == {"t": "outside_window"}
 
 
+def test_a_click_just_after_a_slow_clocks_install_counts_until_the_install_arrived() -> None:
+    slow = msgspec.structs.replace(INSTALL, received_at_ms=NOW_MS + 30_000)
+    assert decided(before("t", -30_000, "device:d"), asked=slow).method == "click_deterministic"
+    late = decided(before("t", -30_001, "device:d"), asked=slow)
+    assert verdicts(late) == {"t": "after_conversion"}
+    offline = msgspec.structs.replace(INSTALL, received_at_ms=NOW_MS + DAY_MS)
+    assert decided(before("t", -60_000, "device:d"), asked=offline).method == "click_deterministic"
+    assert decided(before("t", -60_001, "device:d"), asked=offline).method == "organic"
+
+
 def test_the_newest_of_the_strongest_match_type_is_chosen() -> None:
     decision = decided(
         before("old", 3 * DAY_MS, "device:d"),

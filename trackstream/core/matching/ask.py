@@ -44,6 +44,7 @@ def conversion_of(raw: RawEvent, event: Event, *, rules: Rules) -> Conversion | 
         event=event.event,
         event_id=event.event_id,
         at_ms=event.timestamp_ms,
+        received_at_ms=event.received_at_ms,
         subject=event.subject,
         person=event.person,
         identifiers=own,

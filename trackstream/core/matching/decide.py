@@ -8,6 +8,7 @@ import msgspec
 
 from trackstream.core import fraud
 from trackstream.core.identifiers import is_probabilistic
+from trackstream.core.matching.horizon import horizon_ms
 from trackstream.core.matching.resemblance import confidence, device_of
 from trackstream.core.records import Candidate, Conversion, Prior, Touch
 
@@ -150,7 +151,7 @@ def _candidate(
     sure = confidence(conversion, one.touch) if probabilistic else 1.0
     age_ms = conversion.at_ms - one.touch.at_ms
     verdict, flags = "", list[str]()
-    if age_ms < 0:
+    if one.touch.at_ms > horizon_ms(conversion, rules):
         verdict = "after_conversion"
     elif probabilistic and not rules.probabilistic:
         verdict = "probabilistic_off"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trackstream.core.identifiers import is_probabilistic
+from trackstream.core.matching.horizon import horizon_ms
 from trackstream.core.records import Answer, Conversion, Link, Outcome, Prior, Probe, Touch
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _touched(
     news = [
         Answer(conversion=one, identifier=identifier, touches=[touch])
         for one in state.probes
-        if touch.at_ms <= one.at_ms
+        if touch.at_ms <= horizon_ms(one, rules)
     ]
     return msgspec.structs.replace(state, touches=kept[: rules.max_touches]), news
 
@@ -112,7 +113,7 @@ def _probed(
         conversion=conversion,
         identifier=identifier,
         depth=probe.depth,
-        touches=[one for one in after.touches if one.at_ms <= conversion.at_ms],
+        touches=[one for one in after.touches if one.at_ms <= horizon_ms(conversion, rules)],
         links=after.links,
         priors=[one for one in after.priors if _when(one) < _when(conversion)],
     )
