@@ -9,6 +9,7 @@ from benchmarks import broker, collector, pipeline
 _NAMES = {
     "pipeline": "collector, enrich and warehouse: events per second and CPU per event",
     "collector": "what a request costs, beside aiohttp's bare hello",
+    "models": "attribution models over many journeys: seconds and memory",
     "broker": "the embedded broker: messages in and out, latency",
 }
 
@@ -20,6 +21,11 @@ def main(argv: list[str]) -> int:
         return pipeline.main(options)
     if name == "collector":
         collector.run(options)
+        return 0
+    if name == "models":
+        from benchmarks import models  # needs numpy, which the others do not
+
+        models.run(options)
         return 0
     if name == "broker" and not options:
         broker.run()

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trackstream.core.models import WHOLE, apportion, exponent, money
@@ -31,6 +31,7 @@ def test_thirds(revenue_micros: int, digits: int, expected: list[int]) -> None:
     assert money(revenue_micros, [333_334, 333_333, 333_333], digits) == expected
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.integers(0, 10**6), min_size=1, max_size=12),
     st.integers(-(10**17), 10**17),

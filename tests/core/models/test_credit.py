@@ -23,6 +23,7 @@ WEIGHTS = st.lists(
 )
 
 
+@settings(max_examples=60, deadline=None)
 @given(WEIGHTS, st.integers(-(10**12), 10**12))
 def test_parts_sum_exactly_and_have_the_totals_sign(weights: list[float], total: int) -> None:
     parts = apportion(weights, total)
@@ -31,6 +32,7 @@ def test_parts_sum_exactly_and_have_the_totals_sign(weights: list[float], total:
     assert all(part * total >= 0 for part in parts)
 
 
+@settings(max_examples=60, deadline=None)
 @given(WEIGHTS, st.integers(0, 10**9))
 def test_every_part_is_its_quota_rounded_down_or_up(weights: list[float], total: int) -> None:
     whole = sum(map(Fraction, weights)) or Fraction(0)
@@ -40,6 +42,7 @@ def test_every_part_is_its_quota_rounded_down_or_up(weights: list[float], total:
             assert abs(part - quota) < 1
 
 
+@settings(max_examples=60, deadline=None)
 @given(WEIGHTS, st.fractions(Fraction(1, 10**9), 10**9), st.integers(0, 10**9))
 def test_the_scale_of_weights_does_not_matter(
     weights: list[float], scale: Fraction, total: int
@@ -66,7 +69,7 @@ def test_apportionment_by_example(weights: list[float], total: int, parts: list[
 
 
 @pytest.mark.parametrize("name", sorted(BUILT_IN))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(made=paths(), seed=st.integers(0, 100))
 def test_credits_are_whole_whatever_the_order(name: str, made: list[PathTouch], seed: int) -> None:
     credits_ = credit(made, at_ms=AT_MS, weigh=BUILT_IN[name])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["BUILT_IN", "HALF_LIFE_MS"]
 
 HALF_LIFE_MS = 7 * 86_400_000
-"""After this long a touch weighs half: the default of Google Analytics' time decay model."""
+"""After this long a touch weighs half. Source: Google Ads API, AttributionModel, time decay."""
 
 
 def _first(
