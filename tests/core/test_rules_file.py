@@ -6,8 +6,9 @@ import tomllib
 
 import pytest
 
+from trackstream.core.credits import MODELS
 from trackstream.core.rules import DAY_MS, DEFAULT
-from trackstream.core.rules_file import RulesError, rules_from
+from trackstream.core.rules_file import RulesError, rules_from, rules_of_text
 
 GOOD = """
 click_window = "14d"
@@ -81,7 +82,7 @@ ips = ["somewhere"]
         "waterfall: guess",
         "min_confidence takes",
         "conversion_events Expected `array`",
-        "channel_weights: search is negative",
+        "channel_weights: search takes a number",
         "fraud.speed is not a rule",
         "fraud.actions.bot takes reject",
         "fraud.actions.luck is not a rule",
@@ -89,3 +90,34 @@ ips = ["somewhere"]
     ):
         assert part in told
     assert len(caught.value.problems) == 13
+
+
+def test_models_have_to_be_there_and_to_take_their_parameters() -> None:
+    bad = """
+model = "data_driven"
+models = ["linear", "position", "markov", "linear", "mine"]
+[model_parameters.position]
+first = 0.8
+[model_parameters.linear]
+speed = 3
+[model_parameters.first]
+"""
+
+    def mine(path: object, **_: object) -> list[int]:
+        return [1, 2, 3]
+
+    with pytest.raises(RulesError) as caught:
+        rules_of_text(bad, base=DEFAULT, models={**MODELS, "mine": mine})
+    assert caught.value.problems == [
+        "models names a model twice",
+        "model: data_driven is not among models",
+        "model_parameters.first belongs to no model among models",
+        "model_parameters.linear: no such parameter: speed; it has none",
+        "model_parameters.position: first and last are shares: their sum is at most 1",
+        "models: markov is not among first, last, linear, position, time_decay, priority, mine",
+    ]
+
+
+def test_what_is_not_toml_says_where() -> None:
+    with pytest.raises(RulesError, match=r"not TOML: .*line 2"):
+        rules_of_text("depth = 1\n= 3", base=DEFAULT)

@@ -21,10 +21,12 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
+import tomllib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from trackstream.core.credits import MODELS, model_problems
 from trackstream.core.rules import (
     DAY_MS,
     FRAUD_RULES,
@@ -37,7 +39,9 @@ from trackstream.core.rules import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["RulesError", "rules_from"]
+    from trackstream.core.models import Weigh
+
+__all__ = ["UNSET", "RulesError", "rules_from", "rules_of_text"]
 
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": DAY_MS}
 _MOST_MS = {
@@ -47,7 +51,7 @@ _MOST_MS = {
     "view_probabilistic_window": 7 * DAY_MS,
 }
 _YEARS_MS = 3660 * DAY_MS
-_UNSET = frozenset({"version", "fraud", "session_gap_ms", "answer_deadline_ms"})
+UNSET = frozenset({"version", "fraud", "session_gap_ms", "answer_deadline_ms"})
 """Not for the file: computed, or a setting of the whole service."""
 
 
@@ -63,26 +67,51 @@ class RulesError(ValueError):
         self.problems = problems
 
 
-def rules_from(table: Mapping[str, Any], *, base: Rules) -> Rules:
+def rules_of_text(text: str, *, base: Rules, models: Mapping[str, Weigh] = MODELS) -> Rules:
+    """The rules that the text of a TOML file states over `base`; see `rules_from`.
+
+    Raises:
+        RulesError: with every problem of the file, or with the place where it is not TOML.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RulesError([f"not TOML: {error}"]) from error
+    return rules_from(table, base=base, models=models)
+
+
+def rules_from(
+    table: Mapping[str, Any], *, base: Rules, models: Mapping[str, Weigh] = MODELS
+) -> Rules:
     """The rules that the parsed TOML file states over `base`.
 
     The version is made from the content, so that the same rules have the same name everywhere.
+
+    Args:
+        table: the parsed file.
+        base: what holds for all that the file does not name.
+        models: multi-touch models that the file may name.
 
     Raises:
         RulesError: with every problem of the file.
     """
     problems: list[str] = []
     plain = {key: value for key, value in table.items() if key != "fraud"}
-    changed = _fields(plain, Rules, _UNSET, "", problems)
+    changed = _fields(plain, Rules, UNSET, "", problems)
     fraud = table.get("fraud", {})
     if isinstance(fraud, dict):
         changed["fraud"] = _fraud(fraud, base.fraud, problems)
     else:
         problems.append("fraud takes a table")
     problems += _checked(changed)
+    weights = _bad_weights(changed)
+    if weights:
+        problems.append(f"channel_weights: {', '.join(weights)} takes a number, 0 or more")
+        del changed["channel_weights"]
+    made = msgspec.structs.replace(base, **changed)
+    problems += model_problems(made, models)
     if problems:
         raise RulesError(problems)
-    made = msgspec.structs.replace(base, **changed)
     content = msgspec.json.encode(msgspec.structs.replace(made, version=""), order="deterministic")
     digest = hashlib.blake2b(content, digest_size=6).hexdigest()
     return msgspec.structs.replace(made, version=f"rules-{digest}")
@@ -176,10 +205,12 @@ def _checked(changed: Mapping[str, Any]) -> list[str]:
     ]
     if not 0 <= changed.get("depth", 0) <= 4:
         problems.append("depth takes a number from 0 to 4")
-    negative = [name for name, weight in changed.get("channel_weights", {}).items() if weight < 0]
-    if negative:
-        problems.append(f"channel_weights: {', '.join(negative)} is negative")
     return problems
+
+
+def _bad_weights(changed: Mapping[str, Any]) -> list[str]:
+    weights = changed.get("channel_weights", {})
+    return [name for name, weight in weights.items() if not 0 <= weight < 1e18]
 
 
 def _is_network(text: str) -> bool:

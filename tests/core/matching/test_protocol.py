@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.core.matching.world import Scenario, World, conversion, reference, touch
+from trackstream.core.credits import MODELS, credits_of
 from trackstream.core.matching import gather as gathering
 from trackstream.core.matching import owner
 from trackstream.core.records import Answer
@@ -40,7 +41,7 @@ scenarios = st.builds(
 
 def outcome(world: World) -> dict[str, tuple[object, ...]]:
     return {
-        key: (last.method, last.touch and last.touch.touch_id, last.inherited_from)
+        key: (last.method, last.touch and last.touch.touch_id, last.inherited_from, last.credits)
         for key, all_ in world.published.items()
         for last in [max(all_, key=lambda a: a.revision)]
     }
@@ -49,8 +50,14 @@ def outcome(world: World) -> dict[str, tuple[object, ...]]:
 @settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(scenario=scenarios, seed=st.integers(0, 2**32))
 def test_any_order_ends_in_the_same_decisions(scenario: Scenario, seed: int) -> None:
+    asked = {one.conversion_id: one for one in scenario.conversions}
     want = {
-        key: (one.method, one.touch and one.touch.touch_id, one.inherited_from)
+        key: (
+            one.method,
+            one.touch and one.touch.touch_id,
+            one.inherited_from,
+            credits_of(asked[key], one, rules=RULES, models=MODELS)[0],
+        )
         for key, one in reference(scenario, RULES).items()
     }
     for order in range(2):
@@ -67,7 +74,12 @@ def test_revisions_count_up_and_each_has_one_content(scenario: Scenario, seed: i
     for records in world.published.values():
         by_revision: dict[int, set[tuple[object, ...]]] = {}
         for one in records:
-            said = (one.method, one.touch and one.touch.touch_id, one.inherited_from)
+            said = (
+                one.method,
+                one.touch and one.touch.touch_id,
+                one.inherited_from,
+                tuple((c.model, c.touch_id, c.share_millionths) for c in one.credits),
+            )
             by_revision.setdefault(one.revision, set()).add(said)
         assert sorted(by_revision) == list(range(1, max(by_revision) + 1))
         assert all(len(contents) == 1 for contents in by_revision.values())
@@ -116,3 +128,33 @@ def test_a_missing_answer_is_waited_for_until_the_deadline_then_named_then_revis
     same, again = gathering.gather(state, late, offset=1, at_ms=3000, rules=rules)
     assert same == state
     assert again.attribution == out.attribution
+
+
+def test_a_late_touch_that_changes_only_the_credits_is_a_revision_of_its_own() -> None:
+    asked = conversion("c", 50, ["device:a"])
+    newest, older = touch("new", 45, ["device:a"]), touch("old", 40, ["device:a"])
+    first = Answer(conversion=asked, identifier="device:a", depth=0, touches=[newest])
+    state, out = gathering.gather(None, first, offset=0, at_ms=100, rules=RULES)
+    assert out.attribution is not None
+    assert {one.touch_id for one in out.attribution.credits} == {"new"}
+
+    late = Answer(conversion=asked, identifier="device:a", touches=[older])
+    state, out = gathering.gather(state, late, offset=1, at_ms=200, rules=RULES)
+    assert out.attribution is not None
+    assert (out.attribution.revision, out.attribution.touch) == (2, newest)
+    assert {one.touch_id for one in out.attribution.credits} == {"new", "old"}
+
+    again = Answer(conversion=asked, identifier="device:a", touches=[older])
+    _, out = gathering.gather(state, again, offset=2, at_ms=300, rules=RULES)
+    assert out.attribution is None
+
+
+def test_the_state_names_the_rules_of_the_first_decision() -> None:
+    rules = Rules(version="rules-1", answer_deadline_ms=1000)
+    asked = conversion("c", 50, ["device:a", "user:b"])
+    first = Answer(conversion=asked, identifier="device:a", depth=0)
+    state, _ = gathering.gather(None, first, offset=0, at_ms=100, rules=rules)
+    assert state.rules_version is None
+    state, out = gathering.expire(state, at_ms=1100, rules=rules)
+    assert out.attribution is not None
+    assert state.rules_version == out.attribution.rules_version == "rules-1"

@@ -59,6 +59,8 @@ def conversion(
         subject=f"{APP}|{identifiers[0]}",
         person=identifiers[0],
         identifiers=identifiers,
+        revenue_micros=9_990_000,
+        currency="EUR",
     )
 
 

@@ -47,6 +47,19 @@ def test_who_is_told_of_what(destination: dict[str, Any], attribution: Any, told
     assert triggered(a_destination(**destination), attribution) is told
 
 
+@pytest.mark.parametrize(
+    ("previous", "told"),
+    [(("click_deterministic", "t1"), False), (("click_deterministic", "t0"), True)],
+)
+def test_a_revision_that_only_shares_credit_anew_is_not_told(
+    previous: tuple[str, str],
+    told: bool,  # noqa: FBT001 # a case's outcome
+) -> None:
+    method, touch_id = previous
+    again = an_attribution(revision=2, previous_method=method, previous_touch_id=touch_id)
+    assert triggered(a_destination(), again) is told
+
+
 def test_a_request_is_the_expanded_templates() -> None:
     destination = a_destination(
         method="POST", url="https://a.example/{event}", body='{"c": "{campaign}"}'

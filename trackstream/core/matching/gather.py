@@ -6,18 +6,21 @@ Handled twice, a message leaves the same state; the outputs that it may have los
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from trackstream.core.identifiers import is_probabilistic
-from trackstream.core.matching.decide import Decision, Found, FoundPrior, decide
-from trackstream.core.records import Answer, Attribution, Conversion, Outcome, Probe
+from trackstream.core.credits import MODELS, credits_of
+from trackstream.core.matching.decide import Found, FoundPrior, decide
+from trackstream.core.matching.told import attribution, outcomes, probes
+from trackstream.core.records import Answer, Attribution, Conversion, Credit, Outcome, Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from trackstream.core.models import Weigh
     from trackstream.core.rules import Rules
 
 __all__ = ["ConversionState", "Decided", "GatherOutcome", "deadline_ms", "expire", "gather"]
@@ -36,6 +39,8 @@ class Decided(msgspec.Struct, frozen=True, array_like=True):
     unanswered: list[str]
     previous_method: str | None = None
     previous_touch_id: str | None = None
+    credited: str = ""
+    """What the credits were, as a digest; empty: none."""
 
 
 class ConversionState(msgspec.Struct, frozen=True, array_like=True):
@@ -56,6 +61,8 @@ class ConversionState(msgspec.Struct, frozen=True, array_like=True):
     """Every identifier asked, with the fewest links that lead to it."""
     answered: list[str] = []
     decided: Decided | None = None
+    rules_version: str | None = None
+    """The rules of the first decision, under which it is made again; None: not decided yet."""
 
 
 class GatherOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,10 +71,18 @@ class GatherOutcome(msgspec.Struct, frozen=True, kw_only=True):
     probes: list[Probe] = []
     outcomes: list[Outcome] = []
     attribution: Attribution | None = None
+    failed_models: dict[str, str] = {}
+    """Models that have given no credits, and why."""
 
 
 def gather(
-    state: ConversionState | None, answer: Answer, *, offset: int, at_ms: int, rules: Rules
+    state: ConversionState | None,
+    answer: Answer,
+    *,
+    offset: int,
+    at_ms: int,
+    rules: Rules,
+    models: Mapping[str, Weigh] = MODELS,
 ) -> tuple[ConversionState, GatherOutcome]:
     """Apply one answer to its conversion.
 
@@ -76,7 +91,8 @@ def gather(
         answer: from the topic `candidates`.
         offset: the answer's offset in its partition; one already applied is a replay.
         at_ms: now, epoch milliseconds; sets the deadline and dates the decision.
-        rules: depth, bounds, windows.
+        rules: depth, bounds, windows; of `state.rules_version` once there is one.
+        models: multi-touch models by name.
 
     Returns:
         The state after, and what to send. Decided when every identifier that was asked has
@@ -88,7 +104,7 @@ def gather(
     after = _opened(_collected(before, answer), rules)
     after = msgspec.structs.replace(after, applied=max(offset, after.applied))
     asked = [i for i in after.depths if replay or i not in known]
-    return _settled(after, asked, at_ms=at_ms, rules=rules, replay=replay)
+    return _settled(after, asked, at_ms=at_ms, rules=rules, models=models, replay=replay)
 
 
 def deadline_ms(state: ConversionState) -> int | None:
@@ -97,12 +113,16 @@ def deadline_ms(state: ConversionState) -> int | None:
 
 
 def expire(
-    state: ConversionState, *, at_ms: int, rules: Rules
+    state: ConversionState,
+    *,
+    at_ms: int,
+    rules: Rules,
+    models: Mapping[str, Weigh] = MODELS,
 ) -> tuple[ConversionState, GatherOutcome]:
     """Decide without the answers that are missing, once the deadline has passed; else nothing."""
     if state.deadline_ms is None or at_ms < state.deadline_ms:
         return state, GatherOutcome()
-    return _decided(state, [], at_ms=at_ms, rules=rules, replay=False)
+    return _decided(state, [], at_ms=at_ms, rules=rules, models=models, replay=False)
 
 
 def _new(conversion: Conversion, at_ms: int, rules: Rules) -> ConversionState:
@@ -161,27 +181,41 @@ def _opened(state: ConversionState, rules: Rules) -> ConversionState:
 
 
 def _settled(
-    state: ConversionState, asked: list[str], *, at_ms: int, rules: Rules, replay: bool
+    state: ConversionState,
+    asked: list[str],
+    *,
+    at_ms: int,
+    rules: Rules,
+    models: Mapping[str, Weigh],
+    replay: bool,
 ) -> tuple[ConversionState, GatherOutcome]:
     """Decide if nothing is awaited; else wait, with a deadline."""
     if _unanswered(state):
         if state.deadline_ms is None:
             state = msgspec.structs.replace(state, deadline_ms=at_ms + rules.answer_deadline_ms)
         if not replay or state.decided is None:
-            return state, GatherOutcome(probes=_probes(state, asked))
-    return _decided(state, asked, at_ms=at_ms, rules=rules, replay=replay)
+            return state, GatherOutcome(probes=probes(state, asked))
+    return _decided(state, asked, at_ms=at_ms, rules=rules, models=models, replay=replay)
 
 
 def _decided(
-    state: ConversionState, asked: list[str], *, at_ms: int, rules: Rules, replay: bool
+    state: ConversionState,
+    asked: list[str],
+    *,
+    at_ms: int,
+    rules: Rules,
+    models: Mapping[str, Weigh],
+    replay: bool,
 ) -> tuple[ConversionState, GatherOutcome]:
     decision = decide(state.conversion, state.found, state.priors, rules=rules)
     missing = _unanswered(state)
     touch_id = decision.touch.touch_id if decision.touch else None
+    shared, failed = credits_of(state.conversion, decision, rules=rules, models=models)
+    credited = _digest(shared)
     old = state.decided
     same = old is not None and (
-        (decision.method, touch_id, decision.inherited_from, missing)
-        == (old.method, old.touch_id, old.inherited_from, old.unanswered)
+        (decision.method, touch_id, decision.inherited_from, missing, credited)
+        == (old.method, old.touch_id, old.inherited_from, old.unanswered, old.credited)
     )
     if old is not None and same:
         now = old
@@ -195,84 +229,26 @@ def _decided(
             unanswered=missing,
             previous_method=old.method if old else None,
             previous_touch_id=old.touch_id if old else None,
+            credited=credited,
         )
-    after = msgspec.structs.replace(state, decided=now, deadline_ms=None)
-    probes = _probes(after, asked)
-    if same and not replay:
-        return after, GatherOutcome(probes=probes)
-    return after, GatherOutcome(
-        probes=probes,
-        outcomes=_outcomes(after.conversion, decision, now),
-        attribution=_attribution(after, decision, now, rules),
+    after = msgspec.structs.replace(
+        state, decided=now, deadline_ms=None, rules_version=rules.version
     )
+    out = GatherOutcome(probes=probes(after, asked), failed_models=failed)
+    if same and not replay:
+        return after, out
+    return after, msgspec.structs.replace(
+        out,
+        outcomes=outcomes(after.conversion, decision, now),
+        attribution=attribution(after, decision, now, shared, rules),
+    )
+
+
+def _digest(shared: list[Credit]) -> str:
+    if not shared:
+        return ""
+    return hashlib.blake2b(msgspec.json.encode(shared), digest_size=8).hexdigest()
 
 
 def _unanswered(state: ConversionState) -> list[str]:
     return sorted(set(state.depths) - set(state.answered))
-
-
-def _probes(state: ConversionState, asked: list[str]) -> list[Probe]:
-    """Probes for identifiers reached by links; `enrich` has sent those for the conversion's own."""
-    return [
-        Probe(
-            app_id=state.conversion.app_id,
-            identifier=one,
-            conversion=state.conversion,
-            depth=state.depths[one],
-        )
-        for one in asked
-        if state.depths[one] > 0
-    ]
-
-
-def _outcomes(conversion: Conversion, decision: Decision, now: Decided) -> list[Outcome]:
-    return [
-        Outcome(
-            app_id=conversion.app_id,
-            identifier=one,
-            conversion_id=conversion.conversion_id,
-            kind=conversion.kind,
-            at_ms=conversion.at_ms,
-            revision=now.revision,
-            method=decision.method,
-            touch=decision.touch,
-        )
-        for one in conversion.identifiers
-        if not is_probabilistic(one)
-    ]
-
-
-def _attribution(
-    state: ConversionState, decision: Decision, now: Decided, rules: Rules
-) -> Attribution:
-    conversion = state.conversion
-    inherited = state.priors.get(decision.inherited_from or "")
-    return Attribution(
-        conversion_id=conversion.conversion_id,
-        revision=now.revision,
-        app_id=conversion.app_id,
-        person=conversion.person,
-        subject=conversion.subject,
-        kind=conversion.kind,
-        event=conversion.event,
-        event_id=conversion.event_id,
-        at_ms=conversion.at_ms,
-        decided_at_ms=now.at_ms,
-        method=decision.method,
-        confidence=decision.confidence,
-        touch=decision.touch,
-        identifier=decision.identifier,
-        window_ms=decision.window_ms,
-        reattribution=decision.reattribution,
-        inherited_from=decision.inherited_from,
-        inherited_at_ms=inherited.prior.at_ms if inherited else None,
-        candidates=decision.candidates,
-        unanswered=now.unanswered,
-        rules_version=rules.version,
-        previous_method=now.previous_method,
-        previous_touch_id=now.previous_touch_id,
-        country=conversion.country,
-        revenue_micros=conversion.revenue_micros,
-        currency=conversion.currency,
-        identifiers=conversion.identifiers,
-    )

@@ -110,6 +110,9 @@ def triggered(destination: Destination, attribution: Attribution) -> bool:
     if destination.events and event_of(attribution) not in destination.events:
         return False
     touch = attribution.touch
+    before = (attribution.previous_method, attribution.previous_touch_id)
+    if attribution.revision > 1 and before == (attribution.method, touch and touch.touch_id):
+        return False  # other touches have come to light, which share the credit: told was the same
     if touch is None:
         return destination.organic
     return destination.campaign_id in {None, touch.campaign_id} and destination.network in {
