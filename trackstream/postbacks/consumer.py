@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 
 from trackstream.codec import UndecodableError, decode
 from trackstream.core.records import Attribution
+from trackstream.core.texts import clean
 from trackstream.postbacks.offsets import Claim, Partition, advance, claim
 from trackstream.postbacks.outbox import queue
 from trackstream.settings import Settings
@@ -34,6 +35,7 @@ GROUP = "trackstream-postbacks"
 
 _TOPIC = "attributions"
 _BATCH_MESSAGES = 500
+_LONGEST_CHARS = 512
 _POLL_MS = 200
 _PAUSE_S = 1.0
 _COMMIT_EVERY_S = 2.0
@@ -238,4 +240,10 @@ def _attribution(value: bytes | None) -> Attribution | None:
     except UndecodableError as error:
         _log.warning("no attribution: %s", error)
         return None
-    return record if isinstance(record, Attribution) else None
+    if not isinstance(record, Attribution):
+        return None
+    names = (record.conversion_id, record.person, record.event)
+    if any(len(name) > _LONGEST_CHARS or clean(name) != name for name in names):
+        _log.warning("an attribution that no database can hold: %.80r", record.conversion_id)
+        return None
+    return record

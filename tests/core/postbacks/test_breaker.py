@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import msgspec
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -97,6 +98,7 @@ class Machine(RuleBasedStateMachine):
 
 
 TestMachine = Machine.TestCase
+TestMachine.settings = settings(max_examples=25, stateful_step_count=40)
 
 
 def test_it_is_a_value() -> None:

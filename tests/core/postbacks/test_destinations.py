@@ -17,6 +17,10 @@ from trackstream.core.postbacks.destinations import (
 from trackstream.core.postbacks.webhooks import secret_text
 
 ORGANIC = an_attribution(touch=None, method="organic")
+SAME_AGAIN = an_attribution(
+    revision=2, previous_method="click_deterministic", previous_touch_id="t1"
+)
+NOW_ITS_OWN = an_attribution(revision=2, previous_method="organic")
 PURCHASE = an_attribution(kind="event", event="purchase", method="inherited")
 
 
@@ -36,6 +40,8 @@ PURCHASE = an_attribution(kind="event", event="purchase", method="inherited")
         ({"events": ("install",)}, an_attribution(method="reinstall"), False),
         ({"events": ("sign_up", "purchase")}, PURCHASE, True),
         ({}, ORGANIC, False),
+        ({}, NOW_ITS_OWN, True),
+        ({}, SAME_AGAIN, False),
         ({"organic": True}, ORGANIC, True),
         ({"organic": True, "network": "acme"}, ORGANIC, True),
         ({"organic": True, "network": "acme"}, an_attribution(touch=a_touch(network="b")), False),
