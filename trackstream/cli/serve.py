@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trackstream.cli.base import example
+from trackstream.startup import check_names
 
 if TYPE_CHECKING:
     from trackstream.settings import Settings
@@ -32,6 +33,7 @@ def worker() -> None:
     partitions; each needs a data directory and a port of its own. Its web views are on
     TRACKSTREAM_WORKER_PORT.
     """
+    check_names()
     from trackstream.application import run_worker
     from trackstream.cli.running import needed, settings_beside
 
@@ -60,6 +62,7 @@ def collect(workers: int) -> None:
     Needs Kafka, PostgreSQL (for apps, keys and links) and Redis (a cache: without it the collector
     works, too).
     """
+    check_names()
     from trackstream.cli.running import needed, settings_beside
     from trackstream.http.server import serve
 
@@ -84,6 +87,7 @@ def warehouse() -> None:
     """
     import asyncio
 
+    check_names()
     from trackstream.cli.running import needed, settings_beside
 
     settings = settings_beside()

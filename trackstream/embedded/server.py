@@ -90,7 +90,9 @@ class Server(ABC):
         for attempt in range(_PORT_TRIES):
             port = given or free_port()
             if not port_is_free(port):
-                raise PortTakenError(self.name, port)
+                if given or attempt == _PORT_TRIES - 1:
+                    raise PortTakenError(self.name, port)
+                continue
             self._port = port
             self._child = self._make_child(port, lock)
             try:
