@@ -7,8 +7,8 @@ import itertools
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,9 +16,6 @@ from trackstream.embedded.broker.protocol.errors import ErrorCode
 from trackstream.embedded.broker.storage import batches, compaction, compression
 from trackstream.embedded.broker.storage.partition import Partition
 from trackstream.embedded.broker.topic_config import parse_topic_config
-
-if TYPE_CHECKING:
-    import pytest
 
 Records = list[tuple[bytes, bytes | None]]
 
@@ -120,8 +117,15 @@ def test_a_reader_ends_with_the_same_state(
         end = partition.log.end_offset
         asyncio.run(compaction.compact(partition))
         if reopen:
-            partition.close()
+            # Without the saved state everything is learnt from what compaction has left.
+            partition.close(save=False)
+            (partition.log.directory / "state.json").unlink(missing_ok=True)
+            for path in partition.log.directory.glob("*.index"):
+                path.unlink()
             partition = _partition(Path(directory))
+            assert partition.last_stable_offset == end
+            for segment, following in itertools.pairwise(partition.log.segments):
+                assert segment.next_offset == following.base_offset
         assert partition.log.end_offset == end
         _same_state(model, _values(partition), partition.log.segments[-1].base_offset)
         partition.close()
@@ -158,6 +162,25 @@ def test_old_versions_go_and_small_segments_are_put_together(tmp_path: Path) -> 
     _fill(partition, 50)
     assert asyncio.run(compaction.compact(partition))
     assert len(_values(partition)) < 20
+    partition.close()
+
+
+@pytest.mark.parametrize("ending", ["marker", "tombstone"])
+def test_a_reader_reaches_the_end_although_the_last_record_says_nothing(
+    tmp_path: Path, ending: str
+) -> None:
+    partition = _partition(tmp_path)
+    _fill(partition, 20)
+    if ending == "marker":
+        _append(partition, [(b"key 0", b"x")], producer=3)
+        partition.end_transaction(3, 0, commit=False)
+    else:
+        _append(partition, [(b"key 0", None)])
+    partition.log.roll()
+    assert asyncio.run(compaction.compact(partition))
+    # `_values` fails where a reader would be stuck before the end.
+    assert len(_values(partition)) >= 4
+    assert partition.last_stable_offset == partition.log.end_offset
     partition.close()
 
 

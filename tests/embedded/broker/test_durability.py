@@ -184,6 +184,32 @@ async def test_transactions_survive_a_kill(tmp_path: Path) -> None:
         assert values == {0: [b"commits", b"waits"]}
 
 
+async def test_a_transaction_that_takes_too_long_is_aborted(tmp_path: Path) -> None:
+    with BrokerProcess(tmp_path / "data") as broker:
+        await _create_by_metadata(broker)
+        async with RawClient(broker.bootstrap) as raw:
+            producer = await _begin(raw, "slow", timeout_ms=300)
+            sent = batch(b"slow", producer=producer, sequence=0, attributes=0x10)
+            assert (await _produce(raw, sent, "slow"))["error_code"] == 0
+            plain = batch(b"plain")
+            assert (await _produce(raw, plain))["error_code"] == 0
+            async with asyncio.timeout(10):
+                while "transaction slow timed out" not in broker.log:  # noqa: ASYNC110 - a file
+                    await asyncio.sleep(0.05)
+            values = await _read_all(broker.bootstrap, 1, "read_committed")
+            assert values == {0: [b"plain"]}
+            # The slow producer is fenced off: what it goes on with is not lost unseen.
+            ended = await raw.call(
+                END_TXN,
+                2,
+                transactional_id="slow",
+                producer_id=producer[0],
+                producer_epoch=producer[1],
+                committed=True,
+            )
+            assert ended["error_code"] == ErrorCode.PRODUCER_FENCED
+
+
 async def _create_by_metadata(broker: BrokerProcess) -> None:
     async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap) as producer:
         await producer.partitions_for(TOPIC)
@@ -227,9 +253,9 @@ async def _join(raw: RawClient) -> dict[str, Any]:
     return joined
 
 
-async def _begin(raw: RawClient, name: str) -> tuple[int, int]:
+async def _begin(raw: RawClient, name: str, timeout_ms: int = 60_000) -> tuple[int, int]:
     identity = await raw.call(
-        INIT_PRODUCER_ID, 1, transactional_id=name, transaction_timeout_ms=60_000
+        INIT_PRODUCER_ID, 1, transactional_id=name, transaction_timeout_ms=timeout_ms
     )
     producer = (identity["producer_id"], identity["producer_epoch"])
     await raw.call(

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 
 from tests.embedded.broker.child import BrokerProcess
 from tests.embedded.broker.raw_client import RawClient
-from trackstream.embedded.broker.protocol.records_apis import API_VERSIONS, METADATA
+from trackstream.embedded.broker.protocol.records_apis import API_VERSIONS, FETCH, METADATA
 from trackstream.embedded.broker.protocol.registry import APIS
 
 if TYPE_CHECKING:
@@ -115,6 +115,24 @@ async def test_answers_come_in_the_order_of_the_requests(broker: BrokerProcess) 
                 frame = await asyncio.wait_for(raw.receive_frame(), 10)
                 expected = 2 * number + (1 if api is API_VERSIONS else 2)
                 assert struct.unpack_from(">i", frame)[0] == expected, version
+
+
+async def test_no_answer_overtakes_one_that_waits(broker: BrokerProcess) -> None:
+    await _still_serves(broker)
+    wanted = [{"index": 0, "fetch_offset": 1, "max_bytes": 1000}]
+    async with RawClient(broker.bootstrap) as raw:
+        raw.send(
+            FETCH,
+            4,
+            replica_id=-1,
+            max_wait_ms=400,
+            min_bytes=1,
+            max_bytes=1000,
+            topics=[{"name": "alive", "partitions": wanted}],
+        )
+        raw.send(API_VERSIONS, 0)
+        numbers = [struct.unpack_from(">i", await raw.receive_frame())[0] for _ in range(2)]
+    assert numbers == [1, 2]
 
 
 async def test_a_client_that_does_not_read_is_not_read_from(broker: BrokerProcess) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from trackstream.embedded.broker.coordination.offsets import Committed, Offsets
 from trackstream.embedded.broker.coordination.transaction import State, Transaction
+from trackstream.embedded.broker.coordination.transactions import Transactions
 from trackstream.embedded.broker.protocol.errors import ErrorCode
 from trackstream.embedded.broker.protocol.registry import APIS
 from trackstream.embedded.broker.protocol.wire import (
@@ -25,6 +27,7 @@ from trackstream.embedded.broker.protocol.wire import (
 )
 from trackstream.embedded.broker.storage import batches, index
 from trackstream.embedded.broker.storage.journal import Journal
+from trackstream.embedded.broker.storage.partition import Partition
 from trackstream.embedded.broker.storage.producers import REMEMBERED_BATCHES, Producers
 from trackstream.embedded.broker.storage.transaction_index import TransactionIndex
 from trackstream.embedded.broker.topic_config import ConfigError, parse_topic_config
@@ -159,6 +162,34 @@ class TestJournal:
         again.close()
         assert list(self._journal(path, []).load()) == [[0], [2], [3]]
 
+    def test_what_a_failed_append_left_is_gone_before_the_next(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The system calls are replaced: a disk that fills up half-way is hard to come by."""
+        journal = self._journal(tmp_path / "j", [])
+        list(journal.load())
+        journal.append(["before"])
+
+        def half(file: int, data: bytes) -> int:
+            if len(data) < 10:
+                raise OSError(28, "No space left on device")
+            return write(file, bytes(data[:10]))
+
+        def no_cut(_file: int, _size: int) -> None:
+            raise OSError(5, "Input/output error")
+
+        write = os.write
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "write", half)
+            with pytest.raises(OSError, match="No space"):
+                journal.append(["x"])
+            broken.setattr(os, "ftruncate", no_cut)
+            with pytest.raises(OSError, match="Input"):
+                journal.append(["y"])
+        journal.append(["after"])
+        journal.close()
+        assert list(self._journal(tmp_path / "j", []).load()) == [["before"], ["after"]]
+
     def test_it_is_rewritten_when_it_grows(self, tmp_path: Path) -> None:
         path = tmp_path / "j"
         journal = self._journal(path, [["now"]])
@@ -205,6 +236,53 @@ def test_a_transaction_comes_back() -> None:
     )
     dumped = json.loads(json.dumps(transaction.dump()))
     assert Transaction.restore("id", dumped) == transaction
+
+
+def test_a_decided_transaction_is_carried_out_by_the_next_start(tmp_path: Path) -> None:
+    partition = Partition("t", 0, tmp_path / "t-0", parse_topic_config({}), lambda *_: None)
+    partition.open()
+    offsets = Offsets(tmp_path / "o", lambda _: None)
+    offsets.open()
+
+    def started() -> Transactions:
+        transactions = Transactions(
+            tmp_path / "x",
+            lambda _: None,
+            partition=lambda _topic, _index: partition,
+            offsets=offsets,
+            max_timeout_ms=10_000,
+        )
+        transactions.open()
+        return transactions
+
+    before = started()
+    _, producer, epoch = before.begin_session("id", 1000, -1, -1)
+    before.add_partitions("id", producer, epoch, [("t", 0)])
+    before.add_group("id", producer, epoch, "g")
+    before.commit_offsets("id", producer, epoch, "g", {("t", 0): Committed(9, -1, "", 1)})
+    batch = batches.build(
+        [batches.encode_record(0, b"k", b"v")],
+        attributes=batches.TRANSACTIONAL,
+        producer_id=producer,
+        producer_epoch=epoch,
+        base_sequence=0,
+    )
+    partition.produce(memoryview(batch), lambda header: before.check_batch(header, ("t", 0)))
+    # The decision is made, but the partition's disk refuses the marker.
+    partition.failed = True
+    assert before.end("id", producer, epoch, commit=True) == ErrorCode.NONE
+    assert before.end("id", producer, epoch, commit=True) == ErrorCode.CONCURRENT_TRANSACTIONS
+    before.close()
+    partition.failed = False
+    assert partition.last_stable_offset == 0
+    assert not offsets.of("g")
+    after = started()
+    assert partition.last_stable_offset == 2
+    assert offsets.of("g")["t", 0].offset == 9
+    assert after.end("id", producer, epoch, commit=True) == ErrorCode.NONE
+    after.close()
+    offsets.close()
+    partition.close()
 
 
 def test_an_index_that_is_damaged_is_not_believed(tmp_path: Path) -> None:

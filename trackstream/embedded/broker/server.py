@@ -7,6 +7,7 @@ import contextlib
 import logging
 import resource
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 from trackstream.embedded.broker.broker import Broker
@@ -71,6 +72,8 @@ class Server:
 async def serve(settings: BrokerSettings, on_ready: Callable[[int], None]) -> None:
     """Serve until SIGINT or SIGTERM; `on_ready` is told the port."""
     _allow_many_files()
+    # Compaction computes in a thread: requests shall not wait long for their turn.
+    sys.setswitchinterval(0.001)
     server = Server(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -118,9 +118,10 @@ class Groups:
         """Forget groups that have been empty, and have not committed, for too long."""
         before_ms = int(time.time() * 1000) - self._offsets_retention_ms
         for group_id, group in self.all().items():
+            # A group that never committed has nothing to be kept for: its newest commit is at 0.
             newest_ms = self._offsets.newest_commit_ms(group_id)
-            if (group is None or group.is_idle) and 0 < newest_ms < before_ms:
-                log.info("group %s: its offsets expired", group_id)
+            if (group is None or group.is_idle) and newest_ms < before_ms:
+                log.info("group %s: nobody is in it, and its offsets have expired", group_id)
                 self._forget(group_id)
 
     def close(self) -> None:

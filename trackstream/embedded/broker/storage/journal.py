@@ -39,6 +39,7 @@ class Journal:
         self._on_append = on_append
         self._file = -1
         self._size = 0
+        self._torn = False
         self._rewrite_at = _MIN_REWRITE_BYTES
 
     @property
@@ -70,15 +71,23 @@ class Journal:
             OSError: the disk refused.
         """
         line = _line(record)
+        if self._torn:
+            self._cut()
         try:
             _write_whole(self._file, line)
         except OSError:
-            os.ftruncate(self._file, self._size)
+            self._torn = True
+            self._cut()
             raise
         self._size += len(line)
         self._on_append(self)
         if self._size >= self._rewrite_at:
             self._rewrite_if_possible()
+
+    def _cut(self) -> None:
+        """Remove what a failed append has left, or raise `OSError`."""
+        os.ftruncate(self._file, self._size)
+        self._torn = False
 
     def _rewrite_if_possible(self) -> None:
         try:
