@@ -58,6 +58,10 @@ class Kafka:
         spec: Any = OffsetSpec  # untyped
         places = {TopicPartition(name, number): spec.latest() for number in range(partitions)}
         deadline_s = time.monotonic() + 15
+        # Asked for too early, librdkafka remembers for half a minute that there is no leader.
+        while name not in self.admin.list_topics(timeout=10).topics:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.02)
         while True:
             try:
                 for found in self.admin.list_offsets(places).values():
