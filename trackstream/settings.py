@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import tomllib
-from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+
+from trackstream.setting_values import choice, flag, path, secret, text, url, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,60 +35,6 @@ class SettingsError(ValueError):
         self.problems = problems
 
 
-def _text(value: str) -> str:
-    return value
-
-
-def _secret(value: str) -> str:
-    return value
-
-
-def _path(value: str) -> Path:
-    return Path(value).expanduser()
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(value: str) -> int:
-        with suppress(ValueError):
-            number = int(value)
-            if low <= number <= high:
-                return number
-        raise ValueError(f"takes a whole number from {low} to {high}")
-
-    parse.__name__ = f"a whole number from {low} to {high}"
-    return parse
-
-
-def _flag(value: str) -> bool:
-    if value.lower() in {"1", "true", "yes", "on"}:
-        return True
-    if value.lower() in {"0", "false", "no", "off"}:
-        return False
-    raise ValueError("takes true or false")
-
-
-def _url(*schemes: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if urlsplit(value).scheme not in schemes or not urlsplit(value).netloc:
-            raise ValueError(
-                f"takes a URL that begins with {' or '.join(s + '://' for s in schemes)}"
-            )
-        return value
-
-    parse.__name__ = "a URL"
-    return parse
-
-
-def _choice(*words: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if value not in words:
-            raise ValueError(f"takes one of {', '.join(words)}")
-        return value
-
-    parse.__name__ = "one of " + ", ".join(words)
-    return parse
-
-
 def _setting(parse: Callable[[str], Any], doc: str, default: Any = None) -> Any:
     return field(default=default, metadata={"parse": parse, "doc": doc})
 
@@ -97,93 +43,107 @@ def _setting(parse: Callable[[str], Any], doc: str, default: Any = None) -> Any:
 class Settings:
     """Everything that can be set, frozen. Names carry units; `documented()` lists them."""
 
-    data_dir: Path = _setting(_path, "Directory for everything kept on this machine", Path("data"))
+    data_dir: Path = _setting(path, "Directory for everything kept on this machine", Path("data"))
     kafka_url: str | None = _setting(
-        _url("kafka"), "Kafka bootstrap servers, `kafka://host:port[,host:port]`"
+        url("kafka"), "Kafka bootstrap servers, `kafka://host:port[,host:port]`"
     )
     postgres_url: str | None = _setting(
-        _url("postgresql", "postgres"), "PostgreSQL, `postgresql://user:password@host/database`"
+        url("postgresql", "postgres"), "PostgreSQL, `postgresql://user:password@host/database`"
     )
     redis_url: str | None = _setting(
-        _url("redis", "rediss"), "Redis or Valkey; a cache only, may be lost at any time"
+        url("redis", "rediss"), "Redis or Valkey; a cache only, may be lost at any time"
     )
     master_key: str | None = _setting(
-        _secret,
+        secret,
         "32 bytes in hex that seal the secrets kept in PostgreSQL; made in the data directory "
         "when not set",
     )
-    topic_prefix: str = _setting(_text, "Put before every topic's name", "trackstream.")
+    topic_prefix: str = _setting(text, "Put before every topic's name", "trackstream.")
     topic_partitions: int = _setting(
-        _whole(1, 1024), "Partitions of every topic; fixed once the topics exist", 8
+        whole(1, 1024), "Partitions of every topic; fixed once the topics exist", 8
     )
-    topic_replication_factor: int = _setting(_whole(1, 9), "Replicas of every topic", 1)
+    topic_replication_factor: int = _setting(whole(1, 9), "Replicas of every topic", 1)
     topic_retention_hours: int = _setting(
-        _whole(1, 24 * 3660), "How long topics keep messages; counts from arrival", 7 * 24
+        whole(1, 24 * 3660), "How long topics keep messages; counts from arrival", 7 * 24
     )
     collector_url: str | None = _setting(
-        _url("http", "https"), "Where commands reach a running collector"
+        url("http", "https"), "Where commands reach a running collector"
     )
-    collector_host: str = _setting(_text, "Address on which the collector listens", "127.0.0.1")
-    collector_port: int = _setting(_whole(0, 65535), "Port of the collector; 0: any free one", 8080)
-    worker_host: str = _setting(_text, "Address of the worker's web views", "127.0.0.1")
+    collector_host: str = _setting(text, "Address on which the collector listens", "127.0.0.1")
+    collector_port: int = _setting(whole(0, 65535), "Port of the collector; 0: any free one", 8080)
+    worker_host: str = _setting(text, "Address of the worker's web views", "127.0.0.1")
     worker_port: int = _setting(
-        _whole(0, 65535), "Port of the worker's web views; 0: any free one", 6066
+        whole(0, 65535), "Port of the worker's web views; 0: any free one", 6066
     )
     worker_collects: bool = _setting(
-        _flag, "Serve the collector inside the worker's web server, too", False
+        flag, "Serve the collector inside the worker's web server, too", False
     )
     worker_session_timeout_s: int = _setting(
-        _whole(6, 300),
+        whole(6, 300),
         "How long a worker may be silent before others take over its partitions; one that "
         "cannot write to Kafka for most of that time stops",
         15,
     )
     rocksdb_block_cache_mib: int = _setting(
-        _whole(1, 2**20), "RocksDB's block cache in a worker, one for all of its tables", 64
+        whole(1, 2**20), "RocksDB's block cache in a worker, one for all of its tables", 64
     )
-    kafka_port: int = _setting(_whole(0, 65535), "Port of the embedded broker; 0: any free one", 0)
+    kafka_port: int = _setting(whole(0, 65535), "Port of the embedded broker; 0: any free one", 0)
     postgres_port: int = _setting(
-        _whole(0, 65535), "Port of the embedded PostgreSQL; 0: any free one", 0
+        whole(0, 65535), "Port of the embedded PostgreSQL; 0: any free one", 0
     )
-    redis_port: int = _setting(_whole(0, 65535), "Port of the embedded Valkey; 0: any free one", 0)
-    app_id: str = _setting(_text, "App that commands act for", "demo")
-    key_id: str | None = _setting(_text, "Key with which commands sign their requests")
-    secret: str | None = _setting(_secret, "Secret of that key")
+    redis_port: int = _setting(whole(0, 65535), "Port of the embedded Valkey; 0: any free one", 0)
+    app_id: str = _setting(text, "App that commands act for", "demo")
+    key_id: str | None = _setting(text, "Key with which commands sign their requests")
+    secret: str | None = _setting(secret, "Secret of that key")
     geo_city_database: Path | None = _setting(
-        _path, "City database (.mmdb); the embedded default is used when not set"
+        path, "City database (.mmdb); the embedded default is used when not set"
     )
     public_url: str | None = _setting(
-        _url("http", "https"), "Where tracking links are reached from outside, if not collector_url"
+        url("http", "https"), "Where tracking links are reached from outside, if not collector_url"
     )
     cookie_max_age_days: int = _setting(
-        _whole(0, 3650), "Life of the tracking cookie; 0: set none", 365
+        whole(0, 3650), "Life of the tracking cookie; 0: set none", 365
     )
-    max_body_bytes: int = _setting(_whole(1024, 2**30), "Largest body of a request", 2**20)
+    max_body_bytes: int = _setting(whole(1024, 2**30), "Largest body of a request", 2**20)
     max_inflated_bytes: int = _setting(
-        _whole(1024, 2**30), "Largest body after decompression", 5 * 2**20
+        whole(1024, 2**30), "Largest body after decompression", 5 * 2**20
     )
-    max_batch_events: int = _setting(_whole(1, 100_000), "Most events in one request", 1000)
+    max_batch_events: int = _setting(whole(1, 100_000), "Most events in one request", 1000)
     produce_timeout_s: int = _setting(
-        _whole(1, 300), "How long the collector waits for Kafka before it answers 503", 10
+        whole(1, 300), "How long the collector waits for Kafka before it answers 503", 10
+    )
+    spool_max_mib: int = _setting(
+        whole(0, 2**20),
+        "Most that a process of the collector keeps on disk, in `spool` of the data directory, "
+        "while Kafka is away; 0: nothing, it answers 503",
+        1024,
+    )
+    spool_max_age_h: int = _setting(
+        whole(1, 24 * 366),
+        "What has been in the spool for longer goes to the topic `rejected` once Kafka is back",
+        72,
+    )
+    spool_after_ms: int = _setting(
+        whole(10, 300_000),
+        "How long a request waits for Kafka before what it brought is spooled",
+        1000,
     )
     session_gap_s: int = _setting(
-        _whole(1, 86_400), "Inactivity, in seconds, beyond which a new session starts", 1800
+        whole(1, 86_400), "Inactivity, in seconds, beyond which a new session starts", 1800
     )
     tick_interval_s: int = _setting(
-        _whole(1, 600), "How often time passes for idle sessions and missing answers", 10
+        whole(1, 600), "How often time passes for idle sessions and missing answers", 10
     )
     answer_deadline_s: int = _setting(
-        _whole(1, 600), "How long a decision waits for answers that are missing", 30
+        whole(1, 600), "How long a decision waits for answers that are missing", 30
     )
     postbacks_allow_private: bool = _setting(
-        _flag, "Let postbacks go to private, loopback and other special addresses", False
+        flag, "Let postbacks go to private, loopback and other special addresses", False
     )
     postbacks_timeout_s: int = _setting(
-        _whole(1, 60), "How long a postback may take, from the name's lookup to the answer", 10
+        whole(1, 60), "How long a postback may take, from the name's lookup to the answer", 10
     )
-    log_level: str = _setting(
-        _choice("debug", "info", "warning", "error"), "What is logged", "info"
-    )
+    log_level: str = _setting(choice("debug", "info", "warning", "error"), "What is logged", "info")
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
@@ -204,9 +164,9 @@ class Settings:
                 elif not key.startswith("test_"):
                     problems.append(f"{name} is not a setting")
         parsed: dict[str, Any] = {}
-        for key, text in values.items():
+        for key, given in values.items():
             try:
-                parsed[key] = known[key].metadata["parse"](text)
+                parsed[key] = known[key].metadata["parse"](given)
             except ValueError as error:
                 problems.append(f"{PREFIX}{key.upper()} {error}")
         if problems:

@@ -1,0 +1,80 @@
+"""How the text of a setting becomes its value.
+
+A parser takes the text as it stands in the environment; its ValueError says what it takes.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["choice", "flag", "path", "secret", "text", "url", "whole"]
+
+
+def text(value: str) -> str:
+    """Any text."""
+    return value
+
+
+def secret(value: str) -> str:
+    """Text that is never shown."""
+    return value
+
+
+def path(value: str) -> Path:
+    """A file or a directory; `~` is the home directory."""
+    return Path(value).expanduser()
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """A whole number within bounds, both included."""
+
+    def parse(value: str) -> int:
+        with suppress(ValueError):
+            number = int(value)
+            if low <= number <= high:
+                return number
+        raise ValueError(f"takes a whole number from {low} to {high}")
+
+    parse.__name__ = f"a whole number from {low} to {high}"
+    return parse
+
+
+def flag(value: str) -> bool:
+    """Yes or no."""
+    if value.lower() in {"1", "true", "yes", "on"}:
+        return True
+    if value.lower() in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError("takes true or false")
+
+
+def url(*schemes: str) -> Callable[[str], str]:
+    """A URL with one of these schemes."""
+
+    def parse(value: str) -> str:
+        if urlsplit(value).scheme not in schemes or not urlsplit(value).netloc:
+            raise ValueError(
+                f"takes a URL that begins with {' or '.join(s + '://' for s in schemes)}"
+            )
+        return value
+
+    parse.__name__ = "a URL"
+    return parse
+
+
+def choice(*words: str) -> Callable[[str], str]:
+    """One of these words."""
+
+    def parse(value: str) -> str:
+        if value not in words:
+            raise ValueError(f"takes one of {', '.join(words)}")
+        return value
+
+    parse.__name__ = "one of " + ", ".join(words)
+    return parse
