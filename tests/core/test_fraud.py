@@ -56,7 +56,7 @@ LISTED = FraudRules(
 )
 
 FRAUD = {
-    "click_after_install_began": case(asked(install_begin_at_ms=CLICK.at_ms - 1)),
+    "click_after_install_began": case(asked(install_begin_at_ms=CLICK.at_ms - 1000)),
     "click_to_install_too_short": case(clicked=clicked(at_ms=NOW_MS - 9_999)),
     "bot": case(clicked=clicked(bot=True)),
     "emulator": case(asked(device_model="sdk_gphone64_arm64")),
@@ -99,6 +99,15 @@ HONEST = {
     "nothing odd": case(),
     "a fast install by the store's own times": case(
         asked(install_begin_at_ms=STORE_MS), clicked(at_ms=STORE_MS - 3_000)
+    ),
+    "a click in the second of the store's time": case(
+        asked(install_begin_at_ms=STORE_MS), clicked(at_ms=STORE_MS + 999)
+    ),
+    "a clock that may be half a minute slow, with the store's times": case(
+        asked(install_begin_at_ms=STORE_MS), clicked(at_ms=STORE_MS + 25_000), slack_ms=30_000
+    ),
+    "a clock that may be half a minute slow": case(
+        clicked=clicked(at_ms=NOW_MS + 15_000), slack_ms=30_000
     ),
     "exactly ten seconds": case(clicked=clicked(at_ms=NOW_MS - 10_000)),
     "a slow download of six days": case(clicked=clicked(at_ms=NOW_MS - 6 * DAY_MS)),
@@ -157,4 +166,7 @@ def test_a_click_that_another_device_has_used_gives_no_credit() -> None:
 
 def test_the_defaults_reject_what_is_certain_and_flag_what_is_a_hint() -> None:
     assert set(DEFAULT.fraud.actions) == set(FRAUD_RULES)
+    assert {name for name, action in DEFAULT.fraud.actions.items() if action != "reject"} == {
+        "geo_mismatch"
+    }
     assert DEFAULT.fraud.actions["geo_mismatch"] == "flag"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trackstream.core.lookups import Place, UserAgent
-from trackstream.core.records import Context, Envelope, RawEvent, Session
+from trackstream.core.records import Context, Envelope, RawEvent, Referral, Session
 from trackstream.core.rules import DEFAULT, Rules
 from trackstream.core.visits import VisitorState, VisitOutcome, due_ms, passed, visit
 
@@ -232,3 +232,14 @@ def test_revenue_is_exact() -> None:
     assert out.sessions[0].revenue_micros == 49_990_000
     assert out.sessions[0].conversions == 1
     assert out.probes
+
+
+def test_the_stores_time_is_corrected_for_the_same_clock_as_the_install() -> None:
+    slow_ms = 2 * 3_600_000
+    sent_at_ms = NOW - slow_ms
+    began = Referral(install_begin_at_ms=sent_at_ms - 40_000)
+    opened = page(1, sent_at_ms - 5_000, "install", referral=began)
+    _, out = apply(None, envelope(opened, sent_at_ms=sent_at_ms), 0)
+    asked = out.probes[0].conversion
+    assert asked.at_ms == NOW - 5_000
+    assert asked.install_begin_at_ms == NOW - 40_000

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CHECKS", "Case", "judge", "source_of"]
 
+_STORE_PRECISION_MS = 1000
+
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
     """One candidate, and what its rules may look at."""
@@ -37,6 +39,9 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     installs_of_click: list[Prior]
     """Earlier installs of other devices that named this touch's click id."""
     rules: FraudRules
+    slack_ms: int = 0
+    """By how much the conversion may have been later than it says: its device's clock may be slow,
+    and a rule rejects only what is certain."""
 
 
 def judge(case: Case) -> tuple[str | None, list[str]]:
@@ -60,9 +65,15 @@ def source_of(touch: Touch) -> str:
 
 
 def click_after_install_began(case: Case) -> bool:
-    """A click made when the download was already running was injected to take its credit."""
+    """A click made when the download was already running was injected to take its credit.
+
+    The store gives the device's time in whole seconds: a click within that second may have been
+    before.
+    """
     began_ms = case.conversion.install_begin_at_ms
-    return case.touch.kind == "click" and began_ms is not None and case.touch.at_ms > began_ms
+    if case.touch.kind != "click" or began_ms is None:
+        return False
+    return case.touch.at_ms > began_ms + _STORE_PRECISION_MS - 1 + case.slack_ms
 
 
 def click_to_install_too_short(case: Case) -> bool:
@@ -71,7 +82,8 @@ def click_to_install_too_short(case: Case) -> bool:
         return False
     if case.conversion.install_begin_at_ms is not None:
         return False
-    return case.conversion.at_ms - case.touch.at_ms < case.rules.min_click_to_install_ms
+    took_ms = case.conversion.at_ms + case.slack_ms - case.touch.at_ms
+    return took_ms < case.rules.min_click_to_install_ms
 
 
 def bot(case: Case) -> bool:

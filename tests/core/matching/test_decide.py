@@ -11,7 +11,7 @@ from tests.core.matching.world import conversion, touch
 from trackstream.core.matching.decide import Decision, Found, FoundPrior, decide
 from trackstream.core.matching.resemblance import confidence
 from trackstream.core.records import Conversion, Prior, Touch
-from trackstream.core.rules import DAY_MS, DEFAULT, HOUR_MS, MATCH_TYPES, Rules
+from trackstream.core.rules import DAY_MS, DEFAULT, HOUR_MS, MATCH_TYPES, FraudRules, Rules
 
 NOW_MS = 100 * DAY_MS
 INSTALL = msgspec.structs.replace(
@@ -59,13 +59,31 @@ def test_each_match_type_has_its_window_to_the_millisecond(
 
 
 def test_a_click_just_after_a_slow_clocks_install_counts_until_the_install_arrived() -> None:
+    rules = Rules(fraud=FraudRules(min_click_to_install_ms=0))
     slow = msgspec.structs.replace(INSTALL, received_at_ms=NOW_MS + 30_000)
-    assert decided(before("t", -30_000, "device:d"), asked=slow).method == "click_deterministic"
-    late = decided(before("t", -30_001, "device:d"), asked=slow)
+    just = decided(before("t", -30_000, "device:d"), asked=slow, rules=rules)
+    assert just.method == "click_deterministic"
+    late = decided(before("t", -30_001, "device:d"), asked=slow, rules=rules)
     assert verdicts(late) == {"t": "after_conversion"}
     offline = msgspec.structs.replace(INSTALL, received_at_ms=NOW_MS + DAY_MS)
-    assert decided(before("t", -60_000, "device:d"), asked=offline).method == "click_deterministic"
+    last = decided(before("t", -60_000, "device:d"), asked=offline, rules=rules)
+    assert last.method == "click_deterministic"
     assert decided(before("t", -60_001, "device:d"), asked=offline).method == "organic"
+
+
+def test_what_a_slow_clock_makes_look_too_fast_is_left_alone() -> None:
+    slow = msgspec.structs.replace(INSTALL, received_at_ms=NOW_MS + 30_000)
+    honest = decided(before("t", -20_000, "device:d"), asked=slow)
+    assert honest.method == "click_deterministic"
+    fast = decided(before("t", -20_001, "device:d"), asked=slow)
+    assert verdicts(fast) == {"t": "fraud:click_to_install_too_short"}
+    began = msgspec.structs.replace(slow, install_begin_at_ms=NOW_MS - 8_000)
+    by_store = decided(before("t", -20_001, "device:d"), asked=began)
+    assert by_store.method == "click_deterministic"
+    injected = msgspec.structs.replace(began, received_at_ms=NOW_MS + 300)
+    assert verdicts(decided(before("t", 4_000, "device:d"), asked=injected)) == {
+        "t": "fraud:click_after_install_began"
+    }
 
 
 def test_the_newest_of_the_strongest_match_type_is_chosen() -> None:

@@ -13,9 +13,11 @@ from trackstream.core.credits import MODELS, credits_of
 from trackstream.core.matching import gather as gathering
 from trackstream.core.matching import owner
 from trackstream.core.records import Answer
-from trackstream.core.rules import Rules
+from trackstream.core.rules import FraudRules, Rules
 
-RULES = Rules(click_window_ms=50, view_window_ms=20)
+# Times here are some milliseconds apart: no click is too short before its install.
+FRAUD = FraudRules(min_click_to_install_ms=0)
+RULES = Rules(click_window_ms=50, view_window_ms=20, fraud=FRAUD)
 IDENTIFIERS = [f"device:{n}" for n in range(5)] + [f"user:{n}" for n in range(3)]
 
 times = st.integers(0, 100)
@@ -102,7 +104,7 @@ def test_the_property_notices_news_that_is_not_forwarded(
 
 
 def test_a_missing_answer_is_waited_for_until_the_deadline_then_named_then_revised() -> None:
-    rules = Rules(answer_deadline_ms=1000)
+    rules = Rules(answer_deadline_ms=1000, fraud=FRAUD)
     asked = conversion("c", 50, ["device:a", "user:b"])
     first = Answer(conversion=asked, identifier="device:a", depth=0)
     state, out = gathering.gather(None, first, offset=0, at_ms=100, rules=rules)

@@ -28,6 +28,7 @@ _AT_ONCE = 16
 _STEP_PAUSE_S = 0.003
 """Clicks of one person are not in the same millisecond."""
 _TRIES = 6
+_INSTALL = "/v1/install"
 
 
 class Player:
@@ -143,12 +144,14 @@ class Player:
         raise Problem(f"the collector at {self._url} stays busy; try a lower --rate")
 
     async def _post(self, step: Post, brought: dict[str, str]) -> None:
-        event: dict[str, Any] = {
-            **step.event,
-            "timestamp": int(time.time() * 1000) - step.age_ms,
-        }
+        at_ms = int(time.time() * 1000) - step.age_ms
+        event: dict[str, Any] = {**step.event, "timestamp": at_ms}
+        if step.path == _INSTALL:
+            # Nobody waits for a download here: without the store's word that it began after the
+            # click, an install so soon is fraud.
+            event["referral"] = {"install_begin_timestamp_seconds": at_ms // 1000}
         if step.brings == "referrer":
-            event["referral"] = {"install_referrer": brought["referrer"]}
+            event["referral"]["install_referrer"] = brought["referrer"]
         elif step.brings == "page":
             event["context"] = {**event["context"], "page": {"url": brought["page"]}}
         for _ in range(step.times):

@@ -29,7 +29,9 @@ _PHONE = "Mozilla/5.0 (Linux; Android 14; Pixel 8)"
 _INSTALL = (
     """{"event": "install", "device_id": "device-1", """
     # The shell puts the time in, to the millisecond: in whole seconds it would be before the click.
-    """"timestamp": "'$(date -u +%FT%T.%3NZ)'"}"""
+    """"timestamp": "'$(date -u +%FT%T.%3NZ)'", """
+    # As Android's install referrer tells it; without, an install soon after its click is fraud.
+    """"referral": {"install_begin_timestamp_seconds": '$(date +%s)'}}"""
 )
 
 

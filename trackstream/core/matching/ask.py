@@ -49,7 +49,7 @@ def conversion_of(raw: RawEvent, event: Event, *, rules: Rules) -> Conversion | 
         person=event.person,
         identifiers=own,
         click_id=raw.referral.click_id if raw.referral else None,
-        install_begin_at_ms=raw.referral.install_begin_at_ms if raw.referral else None,
+        install_begin_at_ms=_began_ms(raw, event),
         ip=event.ip,
         os_name=os_name,
         os_version=event.os_version,
@@ -60,6 +60,12 @@ def conversion_of(raw: RawEvent, event: Event, *, rules: Rules) -> Conversion | 
         revenue_micros=event.revenue_micros,
         currency=event.currency,
     )
+
+
+def _began_ms(raw: RawEvent, event: Event) -> int | None:
+    """When the store began to install: by the device's clock, corrected as its event's time is."""
+    began_ms = raw.referral.install_begin_at_ms if raw.referral else None
+    return began_ms and began_ms + event.timestamp_ms - event.client_timestamp_ms
 
 
 def _kind(raw: RawEvent, name: str, rules: Rules) -> str | None:

@@ -175,6 +175,7 @@ def _candidate(
                     and not _is_own_device(conversion, each)
                 ],
                 rules=rules.fraud,
+                slack_ms=horizon_ms(conversion, rules) - conversion.at_ms,
             )
         )
         if rejected:
