@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agents.deciding import Decider
 from agents.ticks import each_due
 from tables.campaign_activity import DECISIONS, Activity, expired, row_key
 from trackstream.core.identifiers import scoped
-from trackstream.core.matching.gather import ConversionState, expire, gather
 from trackstream.core.records import Answer, Tick
 
 if TYPE_CHECKING:
     from agents.steps import At, Context, Step
     from agents.work import Effects
-    from trackstream.core.matching.gather import GatherOutcome
+    from trackstream.core.matching.gather import ConversionState, GatherOutcome
     from trackstream.core.records import Record
 
 __all__ = ["AGENT", "TOPIC", "step"]
@@ -25,14 +25,14 @@ TOPIC = "candidates"
 def step(context: Context) -> Step:
     """What is done with one message of `candidates`."""
     conversions, activity = context.tables.conversions, context.tables.campaign_activity
-    rules = context.rules
+    decider = Decider(context.rules, context.models)
 
     def attribute(record: Record, at: At, effects: Effects) -> None:
         match record:
             case Answer():
                 key = record.conversion.conversion_id
                 before = effects.load(conversions, key)
-                after, outcome = gather(before, record, offset=at.offset, at_ms=at.ms, rules=rules)
+                after, outcome = decider.gather(before, record, at)
                 finish(key, before, after, outcome, effects)
             case Tick():
                 each_due(conversions, record, at, effects, pass_time)
@@ -42,7 +42,7 @@ def step(context: Context) -> Step:
                 raise TypeError(f"{type(record).__name__} does not belong on {TOPIC}")
 
     def pass_time(key: str, state: ConversionState, at_ms: int, effects: Effects) -> None:
-        after, outcome = expire(state, at_ms=at_ms, rules=rules)
+        after, outcome = decider.expire(state, at_ms)
         finish(key, state, after, outcome, effects)
 
     def finish(

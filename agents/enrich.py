@@ -33,7 +33,7 @@ def step(context: Context) -> Step:
                     offset=at.offset,
                     place=deps.geo.place(record.ip),
                     user_agent=deps.user_agents.parse(record.user_agent),
-                    rules=rules,
+                    rules=rules.current(record.app_id, at_ms=at.ms),
                 )
                 effects.save(visitors, record.subject, state)
                 for event in outcome.events:
@@ -53,7 +53,7 @@ def step(context: Context) -> Step:
                 raise TypeError(f"{type(record).__name__} does not belong on {TOPIC}")
 
     def pass_time(key: str, state: VisitorState, at_ms: int, effects: Effects) -> None:
-        after, sessions = passed(state, at_ms=at_ms, rules=rules)
+        after, sessions = passed(state, at_ms=at_ms, rules=rules.current(state.app_id, at_ms=at_ms))
         effects.save(visitors, key, after)
         for session in sessions:
             effects.send("sessions", session.person, session)

@@ -33,7 +33,8 @@ def step(context: Context) -> Step:
             raise TypeError(f"{type(record).__name__} does not belong on {TOPIC}")
         identifier = at.key.partition("|")[2]
         before = effects.load(touchpoints, at.key)
-        after, answers = own(before, record, identifier=identifier, rules=context.rules)
+        rules = context.rules.current(record.app_id, at_ms=at.ms)
+        after, answers = own(before, record, identifier=identifier, rules=rules)
         if after != before:
             effects.save(touchpoints, at.key, after)
         for answer in answers:

@@ -21,15 +21,17 @@ from trackstream.core.reasons import Reason
 from trackstream.core.records import Envelope, Rejected
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from faust.types import AppT, Message
 
     from agents.metrics import Metrics
     from agents.stream import BatchStream
     from agents.transport import Producer
     from tables import Tables
+    from trackstream.core.models import Weigh
     from trackstream.core.records import Record
-    from trackstream.core.rules import Rules
-    from trackstream.ports import Deps
+    from trackstream.ports import Deps, RulesBook
 
 __all__ = ["At", "Context", "Step", "run"]
 
@@ -66,7 +68,9 @@ class Context:
     app: AppT
     tables: Tables
     deps: Deps
-    rules: Rules
+    rules: RulesBook
+    models: Mapping[str, Weigh]
+    """Multi-touch models by name."""
     topic_prefix: str
     metrics: Metrics
 

@@ -22,12 +22,16 @@ from agents.metrics import Metrics
 from agents.steps import Context
 from agents.stream import BatchStream
 from agents.transport import Transport
+from trackstream.analysis import own_models
 from trackstream.core import rules
+from trackstream.core.credits import MODELS
 from trackstream.http import worker as worker_views
 from trackstream.http.worker.collecting import CollectingWeb
 from trackstream.ports import Deps
 from trackstream.settings import Settings, SettingsError
+from trackstream.storage.database import make_engine
 from trackstream.storage.geo import MaxMindGeo, default_city_database
+from trackstream.storage.rules_book import CachedRules, DefaultRules
 from trackstream.storage.topics import bootstrap_servers, ensure_topics, largest_message_bytes
 from trackstream.storage.user_agents import UaParser
 
@@ -37,8 +41,11 @@ if TYPE_CHECKING:
     from faust.web.drivers import aiohttp
 
     from tables import Tables
+    from trackstream.core.models import Weigh
 
 __all__ = ["Application", "create_app", "rules_of", "run_worker", "use_uvloop"]
+
+_log = logging.getLogger(__name__)
 
 _FAUST_DEFAULT_DATA_DIR = "{conf.name}-data"
 _COMMIT_INTERVAL_S = 1.0
@@ -52,15 +59,28 @@ class Application(faust.App):
     settings: Settings
     state_tables: Tables
     metrics: Metrics
+    rules_book: CachedRules | DefaultRules
     _views_mounted = False
 
     async def on_first_start(self) -> None:
-        """Make the directories and the source topics. Raises StorageError if Kafka refuses."""
+        """Make the directories and the source topics, and read the rules of apps.
+
+        Raises:
+            StorageError: Kafka refuses, or PostgreSQL, where one is configured, does not answer.
+        """
         for folder in (self.conf.datadir, self.conf.appdir, self.conf.tabledir):
             folder.mkdir(parents=True, exist_ok=True)
         await super().on_first_start()
         _lift_root_level()
         await ensure_topics(self.settings)
+        if isinstance(self.rules_book, CachedRules):
+            await self.rules_book.start()
+
+    async def on_stop(self) -> None:
+        """Stop keeping up with the rules of apps."""
+        await super().on_stop()
+        if isinstance(self.rules_book, CachedRules):
+            await self.rules_book.stop()
 
     def on_webserver_init(self, web: Web) -> None:
         """Add the worker's web views to Faust's web server, once: its command calls this twice."""
@@ -163,10 +183,11 @@ def create_app(settings: Settings) -> Application:
     )
     app.settings = settings
     app.metrics = Metrics()
-    its_rules = rules_of(settings)
+    base = rules_of(settings)
+    app.rules_book = _rules_book(settings, base)
     app.state_tables = tables.define(
         app,
-        rules=its_rules,
+        rules=base,
         block_cache_mib=settings.rocksdb_block_cache_mib,
         changelog_config=_changelog_config(settings),
     )
@@ -179,13 +200,27 @@ def create_app(settings: Settings) -> Application:
                 user_agents=UaParser(),
                 version=importlib.metadata.version("trackstream"),
             ),
-            rules=its_rules,
+            rules=app.rules_book,
+            models=_models(),
             topic_prefix=settings.topic_prefix,
             metrics=app.metrics,
         ),
         tick_interval_s=float(settings.tick_interval_s),
     )
     return app
+
+
+def _rules_book(settings: Settings, base: rules.Rules) -> CachedRules | DefaultRules:
+    if settings.postgres_url is None:
+        return DefaultRules(base)
+    return CachedRules(make_engine(settings.postgres_url), base=base)
+
+
+def _models() -> dict[str, Weigh]:
+    own = own_models.load()
+    for problem in own.problems:
+        _log.warning("%s", problem)
+    return {**MODELS, **own.models}
 
 
 def use_uvloop() -> None:

@@ -13,12 +13,14 @@ import msgspec
 
 if TYPE_CHECKING:
     from trackstream.core.lookups import Place, UserAgent
+    from trackstream.core.rules import Rules
 
 __all__ = [
     "App",
     "Directory",
     "GeoLookup",
     "Key",
+    "RulesBook",
     "Sink",
     "TouchCache",
     "TrackingLink",
@@ -93,6 +95,16 @@ class Directory(Protocol):
 
     def link_by_campaign(self, campaign_id: str) -> TrackingLink | None:
         """The newest link of `/v1/click?cid=`."""
+
+
+class RulesBook(Protocol):
+    """The rules of every app, as last read from PostgreSQL. Answers from memory, never blocks."""
+
+    def current(self, app_id: str, *, at_ms: int) -> Rules:
+        """The rules for what arrived then: a moment of the log, so that a replay has the same."""
+
+    def version(self, app_id: str, version: str) -> Rules | None:
+        """The rules of this name that the app has or had; None if they are not known."""
 
 
 class GeoLookup(Protocol):

@@ -105,7 +105,7 @@ def test_a_model_that_fails_is_named_and_keeps_no_other_from_giving() -> None:
         raise ZeroDivisionError("oh")
 
     rules = Rules(models=("linear", "mine", "gone"), model="linear")
-    touches = [touch(f"t{n}", AT_MS - n, ["device:a"]) for n in (1, 2)]
+    touches = [touch(f"t{n}", AT_MS - n * DAY_MS, ["device:a"]) for n in (1, 2)]
     decision = decide(INSTALL, _found(touches), {}, rules=rules)
     credited, failed = credits_of(INSTALL, decision, rules=rules, models={**MODELS, "mine": broken})
     assert {one.model for one in credited} == {"linear"}

@@ -12,6 +12,7 @@ __all__ = [
     "FRAUD_RULES",
     "HOUR_MS",
     "MATCH_TYPES",
+    "OF_THE_SERVICE",
     "Blocklists",
     "FraudRules",
     "Rules",
@@ -47,6 +48,7 @@ FRAUD_RULES = (
 def _default_actions() -> dict[str, str]:
     return {
         **dict.fromkeys(FRAUD_RULES, "reject"),
+        "click_to_install_too_short": "off",
         "geo_mismatch": "flag",
     }
 
@@ -146,5 +148,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
             "view_probabilistic": self.view_probabilistic_window_ms,
         }[match_type]
 
+
+OF_THE_SERVICE = ("session_gap_ms", "answer_deadline_ms")
+"""Not an app's to say: settings of the whole service."""
 
 DEFAULT = Rules()

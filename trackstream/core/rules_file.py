@@ -31,6 +31,7 @@ from trackstream.core.rules import (
     DAY_MS,
     FRAUD_RULES,
     MATCH_TYPES,
+    OF_THE_SERVICE,
     Blocklists,
     FraudRules,
     Rules,
@@ -51,7 +52,7 @@ _MOST_MS = {
     "view_probabilistic_window": 7 * DAY_MS,
 }
 _YEARS_MS = 3660 * DAY_MS
-UNSET = frozenset({"version", "fraud", "session_gap_ms", "answer_deadline_ms"})
+UNSET = frozenset({"version", "fraud", *OF_THE_SERVICE})
 """Not for the file: computed, or a setting of the whole service."""
 
 

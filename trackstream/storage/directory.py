@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 
 from trackstream.ports import App, Key, TrackingLink
 from trackstream.storage.database import transaction
-from trackstream.storage.errors import MasterKeyError, StorageUnavailableError
+from trackstream.storage.errors import MasterKeyError
+from trackstream.storage.polling import REFRESH_S, Polled
 from trackstream.storage.registered_rows import key_of, link_of
 from trackstream.storage.schema import api_keys, apps, directory_version, links
 
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["CachedDirectory"]
 
 _log = logging.getLogger(__name__)
-
-_REFRESH_S = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,66 +47,48 @@ class CachedDirectory:
     """
 
     def __init__(
-        self, engine: Engine, master_key: MasterKey, *, refresh_s: float = _REFRESH_S
+        self, engine: Engine, master_key: MasterKey, *, refresh_s: float = REFRESH_S
     ) -> None:
-        self._engine = engine
-        self._master_key = master_key
-        self._refresh_s = refresh_s
-        self._now = _Snapshot()
-        self._away = False
-        self._refreshing: asyncio.Task[None] | None = None
+        self._polled = Polled(
+            partial(_read, engine, master_key),
+            _Snapshot(),
+            what="apps, keys and links",
+            log=_log,
+            refresh_s=refresh_s,
+        )
 
     @property
     def ready(self) -> bool:
         """Whether it was read once."""
-        return self._now.version >= 0
+        return self._polled.now.version >= 0
 
     async def start(self) -> None:
         """Read everything and keep up with it. When PostgreSQL is away: not ready yet, later is."""
-        await self.refresh()
-        self._refreshing = asyncio.create_task(self._keep_up(), name="directory")
+        await self._polled.start()
 
     async def stop(self) -> None:
         """Stop keeping up."""
-        task, self._refreshing = self._refreshing, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await self._polled.stop()
 
     async def refresh(self) -> None:
         """Look at the version now, and read everything if it is another. Raises nothing."""
-        try:
-            self._now = await asyncio.to_thread(_read, self._engine, self._master_key, self._now)
-        except (StorageUnavailableError, SQLAlchemyError) as error:
-            if not self._away:
-                self._away = True
-                _log.warning("apps, keys and links stay as they were read last: %s", error)
-        else:
-            if self._away:
-                self._away = False
-                _log.info("apps, keys and links are read from PostgreSQL again")
+        await self._polled.refresh()
 
     def key(self, key_id: str) -> Key | None:
         """The key with this id, unless it is revoked."""
-        return self._now.keys.get(key_id)
+        return self._polled.now.keys.get(key_id)
 
     def app(self, app_id: str) -> App | None:
         """The app with this id."""
-        return self._now.apps.get(app_id)
+        return self._polled.now.apps.get(app_id)
 
     def link_by_slug(self, slug: str) -> TrackingLink | None:
         """The link of `/c/{slug}`."""
-        return self._now.by_slug.get(slug)
+        return self._polled.now.by_slug.get(slug)
 
     def link_by_campaign(self, campaign_id: str) -> TrackingLink | None:
         """The newest link of `/v1/click?cid=`."""
-        return self._now.by_campaign.get(campaign_id)
-
-    async def _keep_up(self) -> None:
-        while True:
-            await asyncio.sleep(self._refresh_s)
-            await self.refresh()
+        return self._polled.now.by_campaign.get(campaign_id)
 
 
 def _read(engine: Engine, master_key: MasterKey, last: _Snapshot) -> _Snapshot:

@@ -2,6 +2,7 @@
 
 - `registered`: apps, keys, links, and the version that says when they changed;
 - `facts`: what the warehouse writes, and the offsets up to which it has;
+- `rules`: the rules of each app, all versions, and which counted when;
 - `models`: what attribution models have given, where it was kept;
 - `postbacks`: whom to tell of attributions, and the outbox of what is told;
 - `columns`: the kinds of columns.
@@ -21,6 +22,7 @@ from trackstream.storage.schema.facts import (
 from trackstream.storage.schema.models import model_results
 from trackstream.storage.schema.postbacks import postback_destinations, postbacks
 from trackstream.storage.schema.registered import api_keys, apps, directory_version, links
+from trackstream.storage.schema.rules import rules, rules_activations
 
 __all__ = [
     "api_keys",
@@ -39,4 +41,6 @@ __all__ = [
     "postback_destinations",
     "postbacks",
     "rejected",
+    "rules",
+    "rules_activations",
 ]
