@@ -48,7 +48,6 @@ FRAUD_RULES = (
 def _default_actions() -> dict[str, str]:
     return {
         **dict.fromkeys(FRAUD_RULES, "reject"),
-        "click_to_install_too_short": "off",
         "geo_mismatch": "flag",
     }
 
