@@ -28,6 +28,7 @@ _COMMANDS = {
     "links": ("registered_links", "links"),
     "postbacks": ("postbacks", "postbacks"),
     "explain": ("explain", "explain"),
+    "fraud": ("fraud", "fraud"),
     "models": ("models", "models"),
     "import": ("import_log", "import_"),
     "simulate": ("simulate", "simulate"),

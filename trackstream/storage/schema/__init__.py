@@ -5,6 +5,7 @@
 - `rules`: the rules of each app, all versions, and which counted when;
 - `models`: what attribution models have given, where it was kept;
 - `postbacks`: whom to tell of attributions, and the outbox of what is told;
+- `fraud`: sources of clicks that get no credit;
 - `columns`: the kinds of columns.
 """
 
@@ -19,6 +20,7 @@ from trackstream.storage.schema.facts import (
     fact_sessions,
     rejected,
 )
+from trackstream.storage.schema.fraud import fraud_sources
 from trackstream.storage.schema.models import model_results
 from trackstream.storage.schema.postbacks import postback_destinations, postbacks
 from trackstream.storage.schema.registered import api_keys, apps, directory_version, links
@@ -35,6 +37,7 @@ __all__ = [
     "directory_version",
     "fact_events",
     "fact_sessions",
+    "fraud_sources",
     "links",
     "metadata",
     "model_results",
