@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trackstream.core.identifiers import is_probabilistic
-from trackstream.core.records import Attribution, Outcome, Probe
+from trackstream.core.records import Attribution, Earlier, Outcome, Probe
 
 if TYPE_CHECKING:
     from trackstream.core.matching.decide import Decision
@@ -83,4 +83,14 @@ def attribution(
         revenue_micros=conversion.revenue_micros,
         currency=conversion.currency,
         identifiers=conversion.identifiers,
+        conversion=conversion,
+        earlier=[
+            Earlier(
+                conversion_id=one.prior.conversion_id,
+                kind=one.prior.kind,
+                at_ms=one.prior.at_ms,
+                identifiers=one.identifiers,
+            )
+            for _, one in sorted(state.priors.items())
+        ],
     )
