@@ -1,0 +1,235 @@
+"""Decisions made again from what was published: as they were, or as other rules would have it."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.core.matching.world import Scenario, World, conversion, touch
+from trackstream.core.matching.decide import Found, decide
+from trackstream.core.records import Attribution, Candidate, Earlier, Touch
+from trackstream.core.replay import Difference, Replayed, again
+from trackstream.core.rules import DEFAULT, MATCH_TYPES, Blocklists, FraudRules, Rules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NOW_MS = 1_000
+WHAT = ("method", "touch", "inherited_from")
+DECIDED = (*WHAT, "confidence", "identifier", "window_ms", "reattribution", "candidates")
+FRAUD = FraudRules(min_click_to_install_ms=0)
+RULES = Rules(click_window_ms=50, view_window_ms=20, fraud=FRAUD)
+IDENTIFIERS = ["device:0", "device:1", "device:2", "user:0", "user:1", "fp:0"]
+
+times = st.integers(0, 100)
+some = st.lists(st.sampled_from(IDENTIFIERS), min_size=1, max_size=3, unique=True)
+scenarios = st.builds(
+    Scenario,
+    touches=st.lists(
+        st.tuples(times, some, st.sampled_from(["click", "impression"])), max_size=8
+    ).map(lambda all_: [touch(f"t{n}", at, ids, kind=k) for n, (at, ids, k) in enumerate(all_)]),
+    links=st.lists(
+        st.lists(st.sampled_from(IDENTIFIERS[:5]), min_size=2, max_size=2, unique=True).map(
+            lambda pair: (pair[0], pair[1])
+        ),
+        max_size=5,
+    ),
+    conversions=st.lists(
+        st.tuples(times, some, st.sampled_from(["install", "event", "reengagement"])),
+        min_size=1,
+        max_size=5,
+    ).map(
+        lambda all_: [conversion(f"c{n}", at, ids, kind=k) for n, (at, ids, k) in enumerate(all_)]
+    ),
+)
+other_rules = st.builds(
+    Rules,
+    click_window_ms=times,
+    view_window_ms=times,
+    click_probabilistic_window_ms=times,
+    waterfall=st.permutations(MATCH_TYPES).flatmap(
+        lambda order: st.integers(1, 4).map(lambda n: tuple(order[:n]))
+    ),
+    probabilistic=st.booleans(),
+    min_confidence=st.sampled_from([0.0, 0.4, 0.9]),
+    reattribution_after_ms=times,
+    reengagement_window_ms=times,
+    own_touch_events=st.sampled_from([(), ("event",)]),
+    fraud=st.builds(
+        FraudRules,
+        min_click_to_install_ms=st.integers(0, 30),
+        max_touches_per_hour=st.integers(1, 8),
+        blocklists=st.builds(Blocklists, sources=st.sampled_from([(), ("/",)])),
+    ),
+)
+
+
+def published(scenario: Scenario, seed: int, rules: Rules = RULES) -> list[Attribution]:
+    """What a world has published in the end, with what its decisions were made of."""
+    world = World(rules=rules, random=Random(seed))
+    world.run(scenario)
+    newest = {key: max(all_, key=lambda a: a.revision) for key, all_ in world.published.items()}
+    return [_complete(one, world) for _, one in sorted(newest.items())]
+
+
+def _complete(one: Attribution, world: World) -> Attribution:
+    """With everything that is known in the end, whether or not the decision has changed by it."""
+    state = world.conversions[one.conversion_id]
+    return msgspec.structs.replace(
+        one,
+        conversion=state.conversion,
+        candidates=decide(
+            state.conversion, state.found, state.priors, rules=world.rules
+        ).candidates,
+        earlier=[
+            Earlier(
+                conversion_id=found.prior.conversion_id,
+                kind=found.prior.kind,
+                at_ms=found.prior.at_ms,
+                identifiers=found.identifiers,
+            )
+            for found in state.priors.values()
+        ],
+    )
+
+
+def replayed(stored: Iterable[Attribution], rules: Rules) -> list[Replayed]:
+    """All of it, in the order of time."""
+    touches: dict[str, Touch | None] = {}
+    found: list[Replayed] = []
+    for one in sorted(stored, key=lambda a: (a.at_ms, a.conversion_id)):
+        result = again(one, touches, at_ms=NOW_MS, rules=rules)
+        assert result is not None
+        touches[one.conversion_id] = result.decision.touch
+        found.append(result)
+    return found
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(scenario=scenarios, seed=st.integers(0, 2**32))
+def test_under_the_same_rules_nothing_differs(scenario: Scenario, seed: int) -> None:
+    stored = published(scenario, seed)
+    assert len(stored) == len(scenario.conversions)
+    for one in replayed(stored, RULES):
+        assert one.revised is None
+        assert one.decision.candidates == one.stored.candidates
+        assert one.decision.confidence == one.stored.confidence
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(scenario=scenarios, seed=st.integers(0, 2**32), rules=other_rules)
+def test_under_other_rules_it_is_as_if_they_had_been_from_the_start(
+    scenario: Scenario, seed: int, rules: Rules
+) -> None:
+    want = {one.conversion_id: one for one in published(scenario, seed + 1, rules)}
+    for one in replayed(published(scenario, seed), rules):
+        expected = want[one.stored.conversion_id]
+        assert {name: getattr(one.decision, name) for name in DECIDED} == {
+            name: getattr(expected, name) for name in DECIDED
+        }
+        changed = any(getattr(one.stored, name) != getattr(expected, name) for name in WHAT)
+        assert (one.revised is not None) == changed
+        if one.revised:
+            assert one.revised.credits == expected.credits
+            assert one.revised.inherited_at_ms == expected.inherited_at_ms
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(scenario=scenarios, seed=st.integers(0, 2**32), rules=other_rules)
+def test_what_was_revised_can_be_replayed_again(
+    scenario: Scenario, seed: int, rules: Rules
+) -> None:
+    rules = msgspec.structs.replace(rules, version="other")
+    stored = published(scenario, seed)
+    first = replayed(stored, rules)
+    after = [one.revised or one.stored for one in first]
+    assert all(one.revised is None for one in replayed(after, rules))
+    for one in first:
+        if one.revised:
+            assert one.revised.revision == one.stored.revision + 1
+            assert one.revised.rules_version == "other"
+            assert one.revised.previous_method == one.stored.method
+            assert one.revised.decided_at_ms == NOW_MS
+            assert one.revised.identifiers == one.stored.identifiers
+            credited = {credit.model for credit in one.revised.credits}
+            assert credited == (set(rules.models) if one.revised.touch else set())
+    back = [one.decision.method for one in replayed(after, RULES)]
+    assert back == [one.stored.method for one in first]
+
+
+CLICK = touch("t", 40, ["device:0"])
+INSTALL = conversion("c1", 90, ["device:0"])
+
+
+def stored(**other: object) -> Attribution:
+    """An install attributed to `CLICK`."""
+    decision = decide(INSTALL, {"t": Found(CLICK, ["device:0"])}, {}, rules=RULES)
+    values: dict[str, object] = {
+        **{name: getattr(INSTALL, name) for name in ("conversion_id", "app_id", "kind", "event")},
+        **{name: getattr(INSTALL, name) for name in ("event_id", "at_ms", "subject", "person")},
+        "revision": 3,
+        "decided_at_ms": 95,
+        "method": decision.method,
+        "confidence": decision.confidence,
+        "touch": decision.touch,
+        "candidates": decision.candidates,
+        "rules_version": "old",
+        "conversion": INSTALL,
+        **other,
+    }
+    return msgspec.convert(values, Attribution)
+
+
+def test_a_decision_without_its_conversion_cannot_be_made_again() -> None:
+    assert again(stored(conversion=None), {}, at_ms=NOW_MS, rules=RULES) is None
+
+
+def test_candidates_without_all_their_identifiers_have_the_one() -> None:
+    short = Candidate(
+        touch=CLICK,
+        identifier="device:0",
+        match_type="click_deterministic",
+        confidence=1.0,
+        verdict="chosen",
+    )
+    found = again(stored(candidates=[short]), {}, at_ms=NOW_MS, rules=RULES)
+    assert found is not None
+    assert found.revised is None
+
+
+@pytest.mark.parametrize(
+    ("touches", "touch_id"), [({}, "t"), ({"c0": None}, None), ({"c0": touch("u", 1, [])}, "u")]
+)
+def test_what_is_inherited_is_what_the_first_one_has_now_or_had(
+    touches: dict[str, Touch | None], touch_id: str | None
+) -> None:
+    first = Earlier(conversion_id="c0", kind="install", at_ms=1, identifiers=["device:0"])
+    again_installed = stored(method="reinstall", inherited_from="c0", earlier=[first])
+    found = again(again_installed, touches, at_ms=NOW_MS, rules=DEFAULT)
+    assert found is not None
+    assert (found.decision.method, found.decision.inherited_from) == ("reinstall", "c0")
+    assert (found.decision.touch and found.decision.touch.touch_id) == touch_id
+    assert (found.revised is None) == (touch_id == "t")
+
+
+def test_the_difference_counts_campaigns_and_methods() -> None:
+    summer = msgspec.structs.replace(CLICK, campaign_id="summer")
+    decision = decide(INSTALL, {"t": Found(summer, ["device:0"])}, {}, rules=RULES)
+    one = stored(touch=summer, candidates=decision.candidates)
+    strict = msgspec.structs.replace(RULES, click_window_ms=49)
+    difference = Difference(examples=2)
+    for n in range(3):
+        named = msgspec.structs.replace(one, conversion_id=f"c{n}")
+        difference.add(again(named, {}, at_ms=NOW_MS, rules=strict))
+    difference.add(again(one, {}, at_ms=NOW_MS, rules=RULES))
+    difference.add(None)
+    assert (difference.replayed, difference.changed, difference.untold) == (4, 3, 1)
+    assert difference.before == {"summer": 4}
+    assert difference.after == {"summer": 1, None: 3}
+    assert difference.methods == {("click_deterministic", "organic"): 3}
+    assert difference.examples == ["c0", "c1"]
