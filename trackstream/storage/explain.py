@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import or_, select
+from sqlalchemy import or_, select, tuple_
 
-from trackstream.core.records import Candidate, Touch
+from trackstream.core.money import micros
+from trackstream.core.records import Candidate, Credit, Touch
 from trackstream.storage.database import transaction
 from trackstream.storage.errors import NotFoundError
 from trackstream.storage.registered_rows import milliseconds
-from trackstream.storage.schema import attribution_revisions
+from trackstream.storage.schema import attribution_credits, attribution_revisions
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine, Row
+    from sqlalchemy import Connection, Engine, Row
 
 __all__ = ["Explanation", "Revision", "explain"]
 
@@ -52,6 +53,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     revenue: str | None
     currency: str | None
     revisions: list[Revision]
+    credits: list[Credit] = []
+    """What each multi-touch model gives to each touch, under the last revision."""
 
 
 def explain(engine: Engine, name: str, *, app_id: str | None = None) -> list[Explanation]:
@@ -73,15 +76,39 @@ def explain(engine: Engine, name: str, *, app_id: str | None = None) -> list[Exp
         query = query.where(table.c.app_id == app_id)
     with transaction(engine) as connection:
         rows = connection.execute(query).all()
+        shared = _credits(connection, {(row.app_id, row.conversion_id) for row in rows})
     if not rows:
         raise NotFoundError(f"there is no conversion, and no converting event, with the id {name}")
     found: dict[tuple[str, str], list[Row[Any]]] = {}
     for row in rows:
         found.setdefault((row.app_id, row.conversion_id), []).append(row)
-    return [_explanation(revisions) for revisions in found.values()]
+    return [_explanation(rows, shared.get(key, [])) for key, rows in found.items()]
 
 
-def _explanation(rows: list[Row[Any]]) -> Explanation:
+def _credits(
+    connection: Connection, conversions: set[tuple[str, str]]
+) -> dict[tuple[str, str], list[Credit]]:
+    table = attribution_credits
+    query = (
+        select(table)
+        .where(tuple_(table.c.app_id, table.c.conversion_id).in_(sorted(conversions)))
+        .order_by(table.c.model, table.c.share_millionths.desc(), table.c.touch_id)
+    )
+    found: dict[tuple[str, str], list[Credit]] = {}
+    for row in connection.execute(query):
+        credit = Credit(
+            model=row.model,
+            touch_id=row.touch_id,
+            campaign_id=row.campaign_id,
+            channel=row.channel,
+            share_millionths=row.share_millionths,
+            revenue_micros=micros(row.revenue),
+        )
+        found.setdefault((row.app_id, row.conversion_id), []).append(credit)
+    return found
+
+
+def _explanation(rows: list[Row[Any]], shared: list[Credit]) -> Explanation:
     newest = rows[-1]
     return Explanation(
         app_id=newest.app_id,
@@ -96,6 +123,7 @@ def _explanation(rows: list[Row[Any]]) -> Explanation:
         revenue=None if newest.revenue is None else f"{newest.revenue:f}",
         currency=newest.currency,
         revisions=[_revision(row) for row in rows],
+        credits=shared,
     )
 
 

@@ -11,6 +11,7 @@
 
 from trackstream.storage.schema.columns import metadata
 from trackstream.storage.schema.facts import (
+    attribution_credits,
     attribution_revisions,
     attributions,
     consumer_offsets,
@@ -29,6 +30,7 @@ from trackstream.storage.schema.rules import rules, rules_activations
 __all__ = [
     "api_keys",
     "apps",
+    "attribution_credits",
     "attribution_revisions",
     "attributions",
     "consumer_offsets",

@@ -16,12 +16,14 @@ from sqlalchemy import (
     LargeBinary,
     Table,
     Text,
+    false,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from trackstream.storage.schema.columns import json, metadata, money, text, time
 
 __all__ = [
+    "attribution_credits",
     "attribution_revisions",
     "attributions",
     "consumer_offsets",
@@ -149,6 +151,7 @@ def _decision() -> list[Column[object]]:
         text("cost_currency"),
         text("identifier"),
         Column("window_ms", BigInteger),
+        Column("reattribution", Boolean, nullable=False, server_default=false()),
         text("inherited_from"),
         text("rules_version", required=True),
         text("country"),
@@ -187,6 +190,23 @@ attribution_revisions = Table(
     # `explain` is given an id alone.
     Index(None, "conversion_id"),
     Index(None, "event_id"),
+)
+
+attribution_credits = Table(
+    "attribution_credits",
+    metadata,
+    text("app_id", primary_key=True),
+    text("conversion_id", primary_key=True),
+    text("model", primary_key=True),
+    text("touch_id", primary_key=True),
+    Column("revision", BigInteger, nullable=False, comment="that of attributions"),
+    time("converted_at", required=True),
+    text("campaign_id"),
+    text("channel"),
+    Column("share_millionths", Integer, nullable=False, comment="1,000,000 in all for each model"),
+    money("revenue"),
+    text("currency"),
+    Index(None, "app_id", "model", "converted_at"),
 )
 
 dim_users = Table(

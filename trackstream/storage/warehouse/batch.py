@@ -13,6 +13,7 @@ from trackstream.storage.warehouse.rows import (
     DAY_MS,
     Row,
     attribution_row,
+    credit_rows,
     event_row,
     rejected_row,
     revision_row,
@@ -50,7 +51,7 @@ class Batch:
 
     Attributes:
         messages: What it was made of, in order of offset within each partition.
-        csv: Rows to COPY, by table.
+        csv: Rows to COPY, by table, in the order in which they are written.
         days: Days since 1970 of the events.
         next_offsets: By (topic, partition), the offset after the batch.
     """
@@ -116,6 +117,9 @@ class _Rows:
             "fact_events": self._events,
             "fact_sessions": [session_row(one) for one in self._sessions.values()],
             "attributions": [attribution_row(one) for one in self._attributions.values()],
+            "attribution_credits": [
+                row for one in self._attributions.values() for row in credit_rows(one)
+            ],
             "attribution_revisions": self._revisions,
             "rejected": self._rejected,
         }

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ATTRIBUTION_COLUMNS",
+    "CREDIT_COLUMNS",
     "DAY_MS",
     "EVENT_COLUMNS",
     "REJECTED_COLUMNS",
@@ -27,6 +28,7 @@ __all__ = [
     "SESSION_COLUMNS",
     "Row",
     "attribution_row",
+    "credit_rows",
     "event_row",
     "rejected_row",
     "revision_row",
@@ -120,7 +122,8 @@ _ATTRIBUTION = {
     "event_id": "event_id",
     "converted_at": "at_ms",
     "decided_at": "decided_at_ms",
-    **_same("method", "confidence", "identifier", "window_ms", "inherited_from", "rules_version"),
+    **_same("method", "confidence", "identifier", "window_ms", "reattribution"),
+    **_same("inherited_from", "rules_version"),
     "country": "country",
     "revenue": "revenue_micros",
     "currency": "currency",
@@ -145,6 +148,34 @@ def attribution_row(attribution: Attribution) -> Row:
     """The row of `attributions`."""
     touch = attribution.touch
     return (*_attribution(attribution), *(_touch(touch) if touch else _NO_TOUCH))
+
+
+CREDIT_COLUMNS = (
+    "app_id",
+    "conversion_id",
+    "model",
+    "touch_id",
+    "revision",
+    "converted_at",
+    "campaign_id",
+    "channel",
+    "share_millionths",
+    "revenue",
+    "currency",
+)
+
+
+def credit_rows(attribution: Attribution) -> list[Row]:
+    """The rows of `attribution_credits`."""
+    of = attribution
+    return [
+        (
+            *(of.app_id, of.conversion_id, one.model, one.touch_id, of.revision, of.at_ms),
+            *(one.campaign_id, one.channel, one.share_millionths, one.revenue_micros),
+            None if one.revenue_micros is None else of.currency,
+        )
+        for one in attribution.credits
+    ]
 
 
 REVISION_COLUMNS = (

@@ -6,16 +6,18 @@ from trackstream.storage import schema
 from trackstream.storage.warehouse import rows
 from trackstream.storage.warehouse.staging import Staged, moment
 
-__all__ = ["DIMENSIONS", "INSERTS", "STAGED"]
+__all__ = ["AFTER", "DIMENSIONS", "INSERTS", "STAGED"]
 
 _EVENTS = Staged(schema.fact_events, rows.EVENT_COLUMNS)
 _SESSIONS = Staged(schema.fact_sessions, rows.SESSION_COLUMNS)
 _ATTRIBUTIONS = Staged(schema.attributions, rows.ATTRIBUTION_COLUMNS)
+_CREDITS = Staged(schema.attribution_credits, rows.CREDIT_COLUMNS)
 _REVISIONS = Staged(schema.attribution_revisions, rows.REVISION_COLUMNS)
 _REJECTED = Staged(schema.rejected, rows.REJECTED_COLUMNS)
 
 STAGED: dict[str, Staged] = {
-    one.table.name: one for one in (_EVENTS, _SESSIONS, _ATTRIBUTIONS, _REVISIONS, _REJECTED)
+    one.table.name: one
+    for one in (_EVENTS, _SESSIONS, _ATTRIBUTIONS, _CREDITS, _REVISIONS, _REJECTED)
 }
 
 
@@ -44,14 +46,37 @@ def _newest(staged: Staged) -> str:
     )
 
 
+def _current(staged: Staged) -> str:
+    """Only rows of the revision that counts, which may be a later one than this batch's."""
+    name = staged.name
+    return (
+        f"INSERT INTO {staged.table.name} ({staged.columns}) "  # noqa: S608 - names of our schema
+        f"SELECT {staged.values} FROM {name} WHERE EXISTS ("
+        f"SELECT 1 FROM attributions AS now WHERE now.app_id = {name}.app_id "
+        f"AND now.conversion_id = {name}.conversion_id AND now.revision = {name}.revision"
+        ") ON CONFLICT DO NOTHING"
+    )
+
+
 INSERTS: dict[str, str] = {
     "fact_events": _once(_EVENTS),
     "fact_sessions": _newest(_SESSIONS),
     "attributions": _newest(_ATTRIBUTIONS),
+    "attribution_credits": _current(_CREDITS),
     "attribution_revisions": _once(_REVISIONS),
     "rejected": _once(_REJECTED),
 }
 """By table, from its temporary table. At most one row a key where the newest revision is kept."""
+
+AFTER: dict[str, str] = {
+    "attributions": """
+DELETE FROM attribution_credits AS old USING attributions AS now, stage_attributions AS mine
+WHERE mine.app_id = now.app_id AND mine.conversion_id = now.conversion_id
+    AND old.app_id = now.app_id AND old.conversion_id = now.conversion_id
+    AND old.revision < now.revision
+"""
+}
+"""What a table's new rows do besides: credits of earlier revisions go."""
 
 _USERS = f"""
 INSERT INTO dim_users (app_id, person, first_seen_at, last_seen_at, user_id, country, os_name)

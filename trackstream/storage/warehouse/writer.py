@@ -18,7 +18,7 @@ from psycopg2.extras import execute_values
 from trackstream.storage.database import connect
 from trackstream.storage.errors import StorageError, StorageUnavailableError, WriterFencedError
 from trackstream.storage.warehouse.days import Days
-from trackstream.storage.warehouse.statements import DIMENSIONS, INSERTS, STAGED
+from trackstream.storage.warehouse.statements import AFTER, DIMENSIONS, INSERTS, STAGED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -117,6 +117,8 @@ class Writer:
                 cursor.copy_expert(STAGED[table].copy, io.BytesIO(rows), _CHUNK_BYTES)
                 cursor.execute(INSERTS[table])
                 written[table] += cursor.rowcount
+                if table in AFTER:
+                    cursor.execute(AFTER[table])
             if "fact_events" in batch.csv or "attributions" in batch.csv:
                 for table, statement in DIMENSIONS.items():
                     cursor.execute(statement)
