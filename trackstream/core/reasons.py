@@ -37,6 +37,7 @@ class Reason(StrEnum):
     TIMESTAMP_OUT_OF_RANGE = "timestamp_out_of_range"
     RATE_LIMITED = "rate_limited"
     UNAVAILABLE = "unavailable"
+    SPOOLED_TOO_LONG = "spooled_too_long"
     UNDECODABLE = "undecodable"
     INTERNAL = "internal"
 
@@ -65,6 +66,7 @@ HTTP_STATUS: dict[Reason, int] = {
     Reason.TIMESTAMP_OUT_OF_RANGE: 422,
     Reason.RATE_LIMITED: 429,
     Reason.UNAVAILABLE: 503,
+    Reason.SPOOLED_TOO_LONG: 503,
     Reason.UNDECODABLE: 422,
     Reason.INTERNAL: 500,
 }

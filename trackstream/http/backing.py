@@ -12,12 +12,14 @@ from trackstream.storage.cache import RedisTouchCache
 from trackstream.storage.database import make_engine
 from trackstream.storage.directory import CachedDirectory
 from trackstream.storage.errors import StorageError, StorageUnavailableError
-from trackstream.storage.log_sink import KafkaSink
+from trackstream.storage.log_sink import KafkaSink, UnwritableError
 from trackstream.storage.sealing import MasterKey
+from trackstream.storage.spool import SpooledSink
 from trackstream.storage.topics import ensure_topics
 from trackstream.storage.user_agents import UaParser
 
 if TYPE_CHECKING:
+    from trackstream.ports import Sink
     from trackstream.settings import Settings
 
 __all__ = ["Backing", "ProbedSink"]
@@ -74,6 +76,8 @@ class ProbedSink:
             raise Undelivered("the topics are not there yet")
         try:
             await self._sink.send(messages)
+        except UnwritableError:
+            raise
         except Undelivered:
             self._failed.set()
             raise
@@ -107,23 +111,45 @@ class Backing:
     def __init__(self, settings: Settings) -> None:
         self._engine = make_engine(settings.postgres_url)
         self.directory = CachedDirectory(self._engine, MasterKey.load(settings))
-        self.sink = ProbedSink(settings)
+        self._kafka = ProbedSink(settings)
+        self._spool: SpooledSink | None = None
+        if settings.spool_max_mib:
+            self._spool = SpooledSink(self._kafka, settings, ready=lambda: self._kafka.ready)
+        self.sink: Sink = self._spool or self._kafka
         self.cache = RedisTouchCache(settings.redis_url)
         self.user_agents = UaParser()
 
+    @property
+    def hopeless(self) -> asyncio.Future[None]:
+        """Raises the StorageError that only an operator can end."""
+        return self._kafka.hopeless
+
+    @property
+    def connected(self) -> bool:
+        """Whether everything answers, Kafka itself included."""
+        return self._kafka.ready and self.directory.ready
+
     def missing(self) -> list[str]:
-        """What is needed and does not answer. Redis never is: it is a cache."""
-        found = [] if self.sink.ready else ["kafka"]
+        """What is needed and does not answer.
+
+        Redis never is: it is a cache. Kafka is not, while the spool stands in for it.
+        """
+        has_sink = self._kafka.ready or (self._spool is not None and self._spool.accepting)
+        found = [] if has_sink else ["kafka"]
         return found if self.directory.ready else [*found, "postgres"]
 
     async def start(self) -> None:
         """Connect to what is there; the rest is tried again until it is."""
-        await self.sink.start()
+        await self._kafka.start()
+        if self._spool is not None:
+            await self._spool.start()
         await self.directory.start()
 
     async def stop(self) -> None:
         """Disconnect; what was sent is written first."""
-        await self.sink.stop()
+        if self._spool is not None:
+            await self._spool.stop()
+        await self._kafka.stop()
         await self.directory.stop()
         await self.cache.close()
         await asyncio.to_thread(self._engine.dispose)

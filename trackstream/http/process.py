@@ -60,7 +60,7 @@ async def run_process(
 
     Listens once Kafka and PostgreSQL have answered, so that several processes on a port do not
     refuse what others could take. After some seconds it listens anyway: then `/health/ready` says
-    what is missing, and requests are answered 503.
+    what is missing, and requests are answered 503, or spooled if it is only Kafka.
 
     Raises:
         StorageError: something is set up so that only an operator can help.
@@ -96,12 +96,12 @@ async def run_process(
         await runner.setup()
         await backing.start()
         await _holds(
-            lambda: stop.is_set() or not missing() or backing.sink.hopeless.done(), _PATIENCE_S
+            lambda: stop.is_set() or backing.connected or backing.hopeless.done(), _PATIENCE_S
         )
         site = web.SockSite(runner, listener, backlog=_BACKLOG)
         await site.start()
         on_listening()
-        await _first(stop, backing.sink.hopeless)
+        await _first(stop, backing.hopeless)
         parts.traffic.closing = True
         await asyncio.sleep(_NOTICE_S)
         await site.stop()

@@ -8,7 +8,14 @@ import logging
 from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import (
+    InvalidMessageError,
+    InvalidTimestampError,
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+)
 from aiokafka.partitioner import DefaultPartitioner
 
 from trackstream.ports import Undelivered
@@ -17,12 +24,24 @@ from trackstream.storage.topics import bootstrap_servers, largest_message_bytes
 if TYPE_CHECKING:
     from trackstream.settings import Settings
 
-__all__ = ["KafkaSink"]
+__all__ = ["KafkaSink", "UnwritableError"]
 
 _log = logging.getLogger(__name__)
 
 _LINGER_MS = 3
 _STOP_TIMEOUT_S = 5.0
+
+
+_HOPELESS = (
+    InvalidMessageError,
+    InvalidTimestampError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+)
+
+
+class UnwritableError(Undelivered):
+    """Kafka answers, and does not take one of the messages, now or later."""
 
 
 class KafkaSink:
@@ -64,6 +83,7 @@ class KafkaSink:
 
         Raises:
             Undelivered: At least one was not acknowledged within the produce timeout.
+            UnwritableError: Kafka does not take at least one.
         """
         producer: AIOKafkaProducer | None = None
         pending: list[asyncio.Future[object]] = []
@@ -84,6 +104,8 @@ class KafkaSink:
         except (KafkaError, OSError) as error:
             # An idempotent producer that has lost its place in a sequence stays lost.
             self._discard(producer)
+            if isinstance(error, _HOPELESS):
+                raise UnwritableError(f"Kafka does not take it: {error!r}") from error
             raise Undelivered(f"Kafka refused: {error!r}") from error
 
     async def _connected(self) -> AIOKafkaProducer:

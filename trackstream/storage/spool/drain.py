@@ -1,0 +1,153 @@
+"""Emptying a spool into Kafka: in order, at least once, with pauses while Kafka is away."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trackstream import codec
+from trackstream.core.reasons import Reason
+from trackstream.core.records import Rejected
+from trackstream.ports import Undelivered
+from trackstream.storage.log_sink import UnwritableError
+from trackstream.storage.spool.state import SpoolUnusableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trackstream.ports import Sink
+    from trackstream.storage.spool.file import Message, Stored
+    from trackstream.storage.spool.queue import DiskQueue
+    from trackstream.storage.spool.state import SpoolState
+
+__all__ = ["Drain"]
+
+_log = logging.getLogger(__name__)
+
+_POLL_S = 0.05
+_FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 5.0
+_MAX_PAYLOAD_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drain:
+    """What it takes to empty a spool.
+
+    Messages are removed after Kafka has acknowledged them. Whoever is killed in between sends them
+    again; their events' and touches' ids tell the readers that they are the same.
+
+    Attributes:
+        sink: Kafka.
+        ready: whether Kafka is worth a try.
+        max_age_ms: what has waited for longer is refused, to `rejected`.
+        clock_ms: the time now, in epoch milliseconds.
+        version: of this program.
+        state: counts.
+    """
+
+    sink: Sink
+    ready: Callable[[], bool]
+    max_age_ms: int
+    clock_ms: Callable[[], int]
+    version: str
+    state: SpoolState
+
+    async def keep_draining(self, queue: DiskQueue) -> None:
+        """Empty it whenever there is something in it, until cancelled."""
+        while True:
+            await queue.filled.wait()
+            await self.empty(queue)
+            if queue.empty:
+                queue.filled.clear()
+
+    async def empty(self, queue: DiskQueue) -> None:
+        """Return when there is nothing left in it."""
+        before = self.state.drained
+        pause_s = _FIRST_PAUSE_S
+        while not queue.empty:
+            if not self.ready():
+                await asyncio.sleep(_POLL_S)
+                continue
+            try:
+                batch = await queue.head()
+                if batch:
+                    await self._deliver(batch)
+                    await queue.remove(batch)
+                    self.state.drained += len(batch)
+            except (Undelivered, SpoolUnusableError) as error:
+                _log.warning("the spool is not drained yet: %s", error)
+                await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - no secret
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            else:
+                pause_s = _FIRST_PAUSE_S
+                if not batch:  # the first is being written
+                    await asyncio.sleep(_POLL_S)
+        if self.state.drained > before:
+            _log.info("the spool is drained: %d messages", self.state.drained - before)
+
+    async def _deliver(self, batch: list[Stored]) -> None:
+        """Have Kafka acknowledge all of them, those that it does not take as refusals.
+
+        Raises:
+            Undelivered: not all of them were acknowledged.
+        """
+        now_ms = self.clock_ms()
+        messages: list[Message] = []
+        expired = 0
+        for one in batch:
+            if one.topic != "rejected" and now_ms - one.at_ms > self.max_age_ms:
+                expired += 1
+                waited_h = (now_ms - one.at_ms) / 3_600_000
+                messages.append(
+                    self._refused(
+                        one,
+                        Reason.SPOOLED_TOO_LONG,
+                        f"a {one.topic} record waited for Kafka for {waited_h:.1f} h",
+                    )
+                )
+            else:
+                messages.append((one.topic, one.key, one.value))
+        try:
+            await self.sink.send(messages)
+        except UnwritableError as error:
+            if len(batch) == 1:
+                await self._set_aside(batch[0], error)
+                return
+            middle = len(batch) // 2
+            await self._deliver(batch[:middle])
+            await self._deliver(batch[middle:])
+            return
+        if expired:
+            self.state.expired += expired
+            _log.error("%d spooled messages were too old; they are on `rejected` now", expired)
+
+    async def _set_aside(self, one: Stored, error: UnwritableError) -> None:
+        detail = f"Kafka does not take this {one.topic} record: {error}"
+        _log.error("%s; it goes to `rejected`", detail)
+        await self.sink.send([self._refused(one, Reason.TOO_LARGE, detail)])
+        self.state.unwritable += 1
+
+    def _refused(self, one: Stored, reason: Reason, detail: str) -> Message:
+        """The message for `rejected`; its id is made of the original, so it is the same again."""
+        try:
+            app_id = getattr(codec.decode(one.value), "app_id", None)
+        except codec.UndecodableError:
+            app_id = None
+        identity = hashlib.sha256(b"%d:%b:%b" % (one.at_ms, one.key, one.value)).hexdigest()[:32]
+        record = Rejected(
+            rejected_id=f"spool:{one.topic}:{identity}",
+            app_id=app_id,
+            stage="collector",
+            reasons=[str(reason)],
+            detail=detail[:2_000],
+            payload=one.value[:_MAX_PAYLOAD_BYTES],
+            content_type="avro/binary",
+            received_at_ms=one.at_ms,
+            version=self.version,
+        )
+        return "rejected", one.key, codec.encode(record)

@@ -1,0 +1,207 @@
+"""Accepted is durable: acknowledged by Kafka, or on this machine's disk until it is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from importlib.metadata import version as installed_version
+from typing import TYPE_CHECKING
+
+from trackstream.ports import Undelivered
+from trackstream.storage.log_sink import UnwritableError
+from trackstream.storage.spool.drain import Drain
+from trackstream.storage.spool.queue import DiskQueue
+from trackstream.storage.spool.slots import left_behind, take_slot
+from trackstream.storage.spool.state import SpoolState, SpoolUnusableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trackstream.ports import Sink
+    from trackstream.settings import Settings
+    from trackstream.storage.spool.file import Message
+    from trackstream.storage.spool.slots import Slot
+
+__all__ = ["SpooledSink"]
+
+_log = logging.getLogger(__name__)
+
+_ADOPT_EVERY_S = 5.0
+_HOUR_MS = 3_600_000
+
+
+def _clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class SpooledSink:
+    """`ports.Sink` before Kafka: what Kafka does not acknowledge soon goes to a spool.
+
+    While there is anything in the spool everything goes behind it, so the order of each key holds
+    in what one process accepts. A message that was not acknowledged in time may be written by Kafka
+    all the same and again from the spool: at least once, as everywhere before the workers.
+
+    Args:
+        sink: Kafka.
+        settings: the folder, the bounds, and how long Kafka is waited for.
+        ready: whether Kafka is worth a try; if not, requests are spooled without one.
+        clock_ms: the time now, in epoch milliseconds.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        settings: Settings,
+        *,
+        ready: Callable[[], bool],
+        clock_ms: Callable[[], int] = _clock_ms,
+    ) -> None:
+        self._sink = sink
+        self._ready = ready
+        self._clock_ms = clock_ms
+        self._folder = settings.data_dir / "spool"
+        self._max_bytes = settings.spool_max_mib * 2**20
+        self._patience_s = settings.spool_after_ms / 1000
+        self._state = SpoolState()
+        self._drain = Drain(
+            sink=sink,
+            ready=ready,
+            max_age_ms=settings.spool_max_age_h * _HOUR_MS,
+            clock_ms=clock_ms,
+            version=installed_version("trackstream"),
+            state=self._state,
+        )
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="spool")
+        self._queue: DiskQueue | None = None
+        self._adopted: list[DiskQueue] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._opening = asyncio.Lock()
+
+    @property
+    def accepting(self) -> bool:
+        """Whether what comes now would be kept if Kafka did not take it."""
+        return self._queue is not None and not self._queue.refusing
+
+    @property
+    def state(self) -> SpoolState:
+        """What is kept now, and counts."""
+        queues = [*self._adopted, *([] if self._queue is None else [self._queue])]
+        oldest = [one.oldest_at_ms for one in queues if one.oldest_at_ms is not None]
+        return replace(
+            self._state,
+            messages=sum(one.messages for one in queues),
+            size_bytes=sum(one.size_bytes for one in queues),
+            oldest_at_ms=min(oldest, default=None),
+        )
+
+    async def start(self) -> None:
+        """Open the spool and start to drain what is in it and in those that were left behind.
+
+        A disk that does not work is reported, and tried again when the spool is needed.
+        """
+        with contextlib.suppress(SpoolUnusableError):
+            await self._opened()
+        self._tasks.append(asyncio.create_task(self._adopt(), name="spool-adopt"))
+
+    async def stop(self) -> None:
+        """Keep what is being sent; what is still in the spool waits for the next start."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        left = self.state.messages
+        for queue in [*self._adopted, *([] if self._queue is None else [self._queue])]:
+            with contextlib.suppress(SpoolUnusableError):
+                await queue.close()
+        self._executor.shutdown()
+        if left:
+            _log.warning("%d messages stay in the spool until the next start", left)
+
+    async def send(self, messages: list[Message]) -> None:
+        """Return when Kafka has acknowledged all of the messages, or all are on the disk.
+
+        Raises:
+            Undelivered: neither; nothing was kept.
+        """
+        if not messages:
+            return
+        is_direct = self._ready() and (self._queue is None or self._queue.empty)
+        if is_direct:
+            try:
+                async with asyncio.timeout(self._patience_s):
+                    await self._sink.send(messages)
+            except UnwritableError:
+                raise
+            except (Undelivered, TimeoutError) as error:
+                if self._queue is None or self._queue.empty:
+                    _log.warning("what is accepted is spooled from now on: %r", error)
+            else:
+                return
+        await (await self._opened()).append(messages)
+
+    async def _opened(self) -> DiskQueue:
+        """The queue of this process.
+
+        Raises:
+            SpoolUnusableError: its file cannot be made.
+        """
+        async with self._opening:
+            if self._queue is not None:
+                return self._queue
+            loop = asyncio.get_running_loop()
+            try:
+                slot = await loop.run_in_executor(self._executor, take_slot, self._folder)
+            except OSError as error:
+                self._state.errors += 1
+                _log.error("there can be no spool in %s: %s", self._folder, error)
+                raise SpoolUnusableError(f"there can be no spool: {error}") from error
+            queue = self._queue_in(slot)
+            try:
+                await queue.open()
+            except SpoolUnusableError:
+                with contextlib.suppress(SpoolUnusableError):
+                    await queue.close()
+                raise
+            self._queue = queue
+            self._tasks.append(
+                asyncio.create_task(self._drain.keep_draining(queue), name="spool-drain")
+            )
+            return queue
+
+    def _queue_in(self, slot: Slot) -> DiskQueue:
+        return DiskQueue(
+            slot,
+            executor=self._executor,
+            max_bytes=self._max_bytes,
+            clock_ms=self._clock_ms,
+            state=self._state,
+        )
+
+    async def _adopt(self) -> None:
+        """Now and then drain the files whose processes are gone."""
+        loop = asyncio.get_running_loop()
+        while True:
+            slots = await loop.run_in_executor(
+                self._executor, lambda: list(left_behind(self._folder))
+            )
+            self._adopted = [self._queue_in(slot) for slot in slots]
+            while self._adopted:
+                await self._drain_adopted(self._adopted[0])
+                del self._adopted[0]
+            await asyncio.sleep(_ADOPT_EVERY_S)
+
+    async def _drain_adopted(self, queue: DiskQueue) -> None:
+        try:
+            await queue.open()
+            await self._drain.empty(queue)
+        except SpoolUnusableError:
+            with contextlib.suppress(SpoolUnusableError):
+                await queue.close()
+        else:
+            with contextlib.suppress(SpoolUnusableError):
+                await queue.close(delete=True)

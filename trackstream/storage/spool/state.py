@@ -1,0 +1,39 @@
+"""What a spool tells of itself, and how it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trackstream.ports import Undelivered
+
+__all__ = ["SpoolFullError", "SpoolState", "SpoolUnusableError"]
+
+
+class SpoolFullError(Undelivered):
+    """There is no room for this: nothing of it was kept."""
+
+
+class SpoolUnusableError(Undelivered):
+    """The disk does not take it, or does not give it back: full, read-only, broken."""
+
+
+@dataclass(slots=True)
+class SpoolState:
+    """Counts of one process since its start, left-behind files that it drains included."""
+
+    messages: int = 0
+    """In files now."""
+    size_bytes: int = 0
+    """Of these messages."""
+    oldest_at_ms: int | None = None
+    """When the oldest of them was accepted."""
+    spooled: int = 0
+    drained: int = 0
+    expired: int = 0
+    """Sent to `rejected` because they had waited for too long."""
+    unwritable: int = 0
+    """Sent to `rejected` because Kafka does not take them."""
+    full: int = 0
+    """Requests refused for want of room."""
+    errors: int = 0
+    """Times that the disk failed."""
