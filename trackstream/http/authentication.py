@@ -20,6 +20,8 @@ from trackstream.core.signing import (
 from trackstream.http.problems import Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aiohttp import web
 
     from trackstream.ports import Directory, TouchCache
@@ -46,12 +48,19 @@ class Caller:
 
 
 async def authenticate(
-    request: web.Request, body: bytes, *, directory: Directory, cache: TouchCache, now_s: int
+    request: web.Request,
+    body: bytes,
+    *,
+    directory: Directory,
+    cache: TouchCache,
+    now_s: int,
+    in_body: Callable[[], str | None] = lambda: None,
 ) -> Caller | Refusal:
     """The caller, by its signature (`Authorization: HMAC …`) or else by its write key.
 
     A write key comes in the header `X-Trackstream-Write-Key`, in the query as `write_key` (for
     `navigator.sendBeacon`, which sets no headers), or as the user name of Basic authentication.
+    `in_body` is asked for one only if it is in none of these.
     """
     authorization = request.headers.get("Authorization", "")
     if authorization.startswith("HMAC") or KEY_HEADER in request.headers:
@@ -61,7 +70,8 @@ async def authenticate(
             if not await cache.first_use(used, SIGNATURE_TTL_S):
                 return Refusal(Reason.REPLAYED, "this signature was used before: sign anew")
     else:
-        caller = _by_write_key(request, directory=directory)
+        key_id = write_key_of(request) or in_body()
+        caller = _by_write_key(request, key_id, directory=directory)
     if isinstance(caller, Caller) and directory.app(caller.app_id) is None:
         return Refusal(Reason.UNKNOWN_APP, "the key's app does not exist")
     return caller
@@ -122,8 +132,9 @@ def _by_signature(
     return Caller(key.app_id, key.key_id, signs=True)
 
 
-def _by_write_key(request: web.Request, *, directory: Directory) -> Caller | Refusal:
-    key_id = write_key_of(request)
+def _by_write_key(
+    request: web.Request, key_id: str | None, *, directory: Directory
+) -> Caller | Refusal:
     if key_id is None:
         return Refusal(
             Reason.UNAUTHENTICATED, f"neither a signature nor a write key ({WRITE_KEY_HEADER})"

@@ -16,9 +16,12 @@ from trackstream.http import operations, steps
 from trackstream.http.clicks import touch_handler
 from trackstream.http.cors import preflight, show_to_origin
 from trackstream.http.ids import new_id as new_uuid
-from trackstream.http.ingest import Kind, ingest_handler
+from trackstream.http.ingest import DIALECTS, Kind
+from trackstream.http.posts import always, post_handler
 from trackstream.http.problems import no_route
 from trackstream.http.registry import registry_routes
+from trackstream.http.segment import segment_handlers
+from trackstream.http.segment_settings import metrics_handler, settings_handler
 from trackstream.http.steps import Parts, counted
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_routes", "create_collector", "nothing_missing", "problems_middleware"]
 
-_KINDS: tuple[Kind, ...] = ("event", "batch", "install")
+_KINDS: tuple[Kind, ...] = ("event", "install")
 
 
 def nothing_missing() -> list[str]:
@@ -102,10 +105,16 @@ def add_routes(application: web.Application, parts: Parts) -> None:
     def get(path: str, route: str, handler: Handler) -> None:
         router.add_get(path, counted(route, handler, parts))
 
-    for kind in _KINDS:
-        path = f"/v1/{kind}"
-        router.add_post(path, counted(kind, ingest_handler(kind, parts), parts))
+    def post(path: str, route: str, handler: Handler) -> None:
+        router.add_post(path, counted(route, handler, parts))
         router.add_route("OPTIONS", path, counted("preflight", answer_preflight, parts))
+
+    for kind in _KINDS:
+        post(f"/v1/{kind}", kind, post_handler(kind, parts, dialect=always(DIALECTS[kind])))
+    for path, route, handler in segment_handlers(parts):
+        post(path, route, handler)
+    post("/v1/m", "library_metrics", metrics_handler(parts))
+    get("/v1/projects/{write_key}/settings", "library_settings", settings_handler(parts))
     click = touch_handler("click", parts)
     get("/v1/click", "click", click)
     get("/c/{slug}", "click", click)

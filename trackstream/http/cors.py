@@ -22,7 +22,11 @@ __all__ = ["preflight", "show_to_origin"]
 
 _ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://[A-Za-z0-9.:\[\]-]+")
 _MAX_AGE_S = 7_200
-_HEADERS = f"Authorization, Content-Encoding, Content-Type, Idempotency-Key, {WRITE_KEY_HEADER}"
+_HEADERS = (
+    "Authorization, Content-Encoding, Content-Type, Idempotency-Key, X-Retry-Count, "
+    f"{WRITE_KEY_HEADER}"
+)
+"""What pages may send; X-Retry-Count is Segment's library's word that it sends something again."""
 
 
 def show_to_origin(request: web.Request, response: web.Response) -> None:

@@ -111,6 +111,13 @@ class Metrics(msgspec.Struct):
             "result",
         )
     )
+    library: Counter = msgspec.field(
+        default_factory=lambda: _counter(
+            "segment_library_total",
+            "What Segment's browser library counts of itself, by its own name.",
+            "metric",
+        )
+    )
     steps: Summary = msgspec.field(
         default_factory=lambda: Summary(
             _PREFIX + "step_seconds", "Time spent in each step.", "step"

@@ -35,9 +35,17 @@ def as_json(problems: tuple[Problem, ...]) -> list[dict[str, str]]:
     return [{"reason": one.reason, "field": one.field, "detail": one.detail} for one in problems]
 
 
-def problem_response(refusal: Refusal) -> web.Response:
-    """The refusal as `application/problem+json` with the status of its reason."""
-    status = HTTP_STATUS[refusal.reason]
+def problem_response(
+    refusal: Refusal, *, status: int | None = None, members: dict[str, Any] | None = None
+) -> web.Response:
+    """The refusal as `application/problem+json`.
+
+    Args:
+        refusal: why, and what is wrong.
+        status: that of its reason, unless given.
+        members: further members of the document (RFC 9457, section 3.2).
+    """
+    status = HTTP_STATUS[refusal.reason] if status is None else status
     response = _document(
         status,
         {
@@ -47,6 +55,7 @@ def problem_response(refusal: Refusal) -> web.Response:
             "detail": refusal.detail,
             "reason": refusal.reason,
             "errors": as_json(refusal.problems),
+            **(members or {}),
         },
     )
     if status in {429, 503}:

@@ -16,11 +16,24 @@ __all__ = ["sentence", "verdict"]
 _MAX_ID_CHARS = 256
 
 
-def verdict(index: int, result: ParsedEvent | tuple[Problem, ...], value: object) -> dict[str, Any]:
-    """The verdict on the event at this index; `value` is the event as it was sent."""
+def verdict(
+    index: int,
+    result: ParsedEvent | tuple[Problem, ...],
+    value: object,
+    *,
+    id_name: str = "event_id",
+) -> dict[str, Any]:
+    """The verdict on the event at this index.
+
+    Args:
+        index: where in its batch it stands.
+        result: what validation made of it.
+        value: the event as it was sent.
+        id_name: the member of `value` that is the event's id.
+    """
     if isinstance(result, ParsedEvent):
         return {"index": index, "event_id": result.event.event_id, "status": "accepted"}
-    claimed = value.get("event_id") if isinstance(value, dict) else None
+    claimed = value.get(id_name) if isinstance(value, dict) else None
     return {
         "index": index,
         "event_id": clean(claimed[:_MAX_ID_CHARS]) if isinstance(claimed, str) else None,

@@ -1,0 +1,117 @@
+"""What a POST of events is, and what a dialect, ours or Segment's, says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from trackstream.core.reasons import Reason
+from trackstream.core.texts import has_controls
+from trackstream.http.client import header
+from trackstream.http.problems import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aiohttp import web
+
+    from trackstream.core.fields import Problem
+    from trackstream.core.validation import ParsedEvent
+    from trackstream.http.authentication import Caller
+    from trackstream.http.steps import Message, Parts
+
+__all__ = ["Dialect", "Item", "Post", "batch_refusal", "id_maker", "idempotency_base"]
+
+_MAX_KEY_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One event of a POST.
+
+    Attributes:
+        sent: as it was sent.
+        named: the same in our own words, by which its subject is known even if it is refused.
+        result: what validation made of it.
+        address_is_users: whether the request's address is that of whom it speaks of.
+        agent_is_users: whether the request's user agent is.
+    """
+
+    sent: object
+    named: object
+    result: ParsedEvent | tuple[Problem, ...]
+    address_is_users: bool = True
+    agent_is_users: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """How a body is understood and answered.
+
+    Attributes:
+        validate: the step that makes `Post.items` of `Post.document`.
+        answer: the step that makes `Post.response` once the log has everything.
+        refused: the answer to a request of which nothing is done.
+        write_key: finds the write key in an inflated body; None where it is never there.
+    """
+
+    validate: Callable[[Post, Parts], Awaitable[Refusal | None]]
+    answer: Callable[[Post, Parts], Awaitable[Refusal | None]]
+    refused: Callable[[Refusal], web.Response]
+    write_key: Callable[[bytes], str | None] | None = None
+
+
+@dataclass(slots=True)
+class Post:
+    """One request on its way through the steps."""
+
+    request: web.Request
+    route: str
+    dialect: Dialect
+    choose: Callable[[dict[str, Any]], Dialect]
+    received_at_ms: int
+    ip: str | None
+    user_agent: str | None
+    body: bytes = b""
+    inflated: bytes | Refusal | None = None
+    caller: Caller | None = None
+    document: Any = None
+    items: list[Item] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    response: web.Response | None = None
+
+    @property
+    def known(self) -> Caller:
+        """The caller, after the step that recognises it."""
+        if self.caller is None:
+            raise RuntimeError("no caller before `authenticate`")
+        return self.caller
+
+
+def idempotency_base(post: Post) -> str | Refusal | None:
+    """The request's Idempotency-Key, from which the ids of events that have none are made."""
+    base = header(post.request, "Idempotency-Key", _MAX_KEY_CHARS + 1)
+    if base is not None and (len(base) > _MAX_KEY_CHARS or has_controls(base)):
+        return Refusal(
+            Reason.INVALID_VALUE, f"Idempotency-Key has to be at most {_MAX_KEY_CHARS} characters"
+        )
+    return base
+
+
+def id_maker(given_id: str | None, parts: Parts) -> Callable[[], str]:
+    """What makes the id of an event that has none, if it is not given already."""
+    return parts.new_id if given_id is None else lambda: given_id
+
+
+def batch_refusal(name: str, events: object, parts: Parts) -> Refusal | None:
+    """What keeps the document's member of this name from being a batch."""
+    if events is None:
+        return Refusal(Reason.MISSING_FIELD, f"{name} is missing")
+    if not isinstance(events, list):
+        return Refusal(Reason.WRONG_TYPE, f"{name} has to be an array")
+    if not events:
+        return Refusal(Reason.EMPTY_BATCH, f"{name} is empty")
+    most = parts.settings.max_batch_events
+    if len(events) > most:
+        return Refusal(Reason.TOO_MANY_EVENTS, f"there are more than {most} events")
+    return None
