@@ -47,6 +47,11 @@ def test_every_command_of_the_contract_is_there() -> None:
         "keys revoke",
         "links create",
         "links list",
+        "rules check",
+        "rules set",
+        "rules show",
+        "rules history",
+        "rules activate",
         "postbacks create",
         "postbacks list",
         "postbacks disable",
@@ -82,7 +87,7 @@ def test_the_list_of_commands_says_what_each_does() -> None:
     assert result.exit_code == 0
     listed = result.output.partition("Commands:")[2].partition("Example:")[0]
     rows = [line for line in listed.splitlines() if line[:2] == "  " and line[2:3].strip()]
-    assert len(rows) == 17
+    assert len(rows) == 18
     assert all(len(row.split()) >= 3 for row in rows)
 
 

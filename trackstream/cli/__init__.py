@@ -26,6 +26,7 @@ _COMMANDS = {
     "apps": ("registered", "apps"),
     "keys": ("registered", "keys"),
     "links": ("registered_links", "links"),
+    "rules": ("rules", "rules"),
     "postbacks": ("postbacks", "postbacks"),
     "explain": ("explain", "explain"),
     "fraud": ("fraud", "fraud"),
