@@ -60,6 +60,7 @@ def test_every_command_of_the_contract_is_there() -> None:
         "postbacks dead",
         "postbacks resend",
         "explain",
+        "replay",
         "fraud sources",
         "fraud list",
         "fraud unmark",
@@ -87,7 +88,7 @@ def test_the_list_of_commands_says_what_each_does() -> None:
     assert result.exit_code == 0
     listed = result.output.partition("Commands:")[2].partition("Example:")[0]
     rows = [line for line in listed.splitlines() if line[:2] == "  " and line[2:3].strip()]
-    assert len(rows) == 18
+    assert len(rows) == 19
     assert all(len(row.split()) >= 3 for row in rows)
 
 

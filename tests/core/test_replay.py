@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from random import Random
-from typing import TYPE_CHECKING
-
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.core.matching.world import Scenario, World, conversion, touch
+from tests.core.matching.replaying import NOW_MS, RULES, published, replayed
+from tests.core.matching.world import Scenario, conversion, touch
 from trackstream.core.matching.decide import Found, decide
 from trackstream.core.records import Attribution, Candidate, Earlier, Touch
-from trackstream.core.replay import Difference, Replayed, again
+from trackstream.core.replay import Difference, again
 from trackstream.core.rules import DEFAULT, MATCH_TYPES, Blocklists, FraudRules, Rules
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-NOW_MS = 1_000
 WHAT = ("method", "touch", "inherited_from")
 DECIDED = (*WHAT, "confidence", "identifier", "window_ms", "reattribution", "candidates")
-FRAUD = FraudRules(min_click_to_install_ms=0)
-RULES = Rules(click_window_ms=50, view_window_ms=20, fraud=FRAUD)
 IDENTIFIERS = ["device:0", "device:1", "device:2", "user:0", "user:1", "fp:0"]
 
 times = st.integers(0, 100)
@@ -67,47 +59,6 @@ other_rules = st.builds(
         blocklists=st.builds(Blocklists, sources=st.sampled_from([(), ("/",)])),
     ),
 )
-
-
-def published(scenario: Scenario, seed: int, rules: Rules = RULES) -> list[Attribution]:
-    """What a world has published in the end, with what its decisions were made of."""
-    world = World(rules=rules, random=Random(seed))
-    world.run(scenario)
-    newest = {key: max(all_, key=lambda a: a.revision) for key, all_ in world.published.items()}
-    return [_complete(one, world) for _, one in sorted(newest.items())]
-
-
-def _complete(one: Attribution, world: World) -> Attribution:
-    """With everything that is known in the end, whether or not the decision has changed by it."""
-    state = world.conversions[one.conversion_id]
-    return msgspec.structs.replace(
-        one,
-        conversion=state.conversion,
-        candidates=decide(
-            state.conversion, state.found, state.priors, rules=world.rules
-        ).candidates,
-        earlier=[
-            Earlier(
-                conversion_id=found.prior.conversion_id,
-                kind=found.prior.kind,
-                at_ms=found.prior.at_ms,
-                identifiers=found.identifiers,
-            )
-            for found in state.priors.values()
-        ],
-    )
-
-
-def replayed(stored: Iterable[Attribution], rules: Rules) -> list[Replayed]:
-    """All of it, in the order of time."""
-    touches: dict[str, Touch | None] = {}
-    found: list[Replayed] = []
-    for one in sorted(stored, key=lambda a: (a.at_ms, a.conversion_id)):
-        result = again(one, touches, at_ms=NOW_MS, rules=rules)
-        assert result is not None
-        touches[one.conversion_id] = result.decision.touch
-        found.append(result)
-    return found
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -29,6 +29,7 @@ _COMMANDS = {
     "rules": ("rules", "rules"),
     "postbacks": ("postbacks", "postbacks"),
     "explain": ("explain", "explain"),
+    "replay": ("replay", "replay"),
     "fraud": ("fraud", "fraud"),
     "models": ("models", "models"),
     "import": ("import_log", "import_"),

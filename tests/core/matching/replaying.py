@@ -1,0 +1,98 @@
+"""What a world has published, to be decided again."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tests.core.matching.world import Scenario, World, conversion, touch
+from trackstream.core.matching.decide import decide
+from trackstream.core.records import Attribution, Earlier, Touch
+from trackstream.core.replay import Replayed, again
+from trackstream.core.rules import FraudRules, Rules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NOW_MS = 1_000
+FRAUD = FraudRules(min_click_to_install_ms=0)
+RULES = Rules(click_window_ms=50, view_window_ms=20, fraud=FRAUD)
+
+
+def published(scenario: Scenario, seed: int, rules: Rules = RULES) -> list[Attribution]:
+    """What a world has published in the end, with what its decisions were made of."""
+    world = World(rules=rules, random=Random(seed))
+    world.run(scenario)
+    newest = {key: max(all_, key=lambda a: a.revision) for key, all_ in world.published.items()}
+    return [_complete(one, world) for _, one in sorted(newest.items())]
+
+
+def _complete(one: Attribution, world: World) -> Attribution:
+    """With everything that is known in the end, whether or not the decision has changed by it."""
+    state = world.conversions[one.conversion_id]
+    decision = decide(state.conversion, state.found, state.priors, rules=world.rules)
+    return msgspec.structs.replace(
+        one,
+        identifier=decision.identifier,
+        confidence=decision.confidence,
+        reattribution=decision.reattribution,
+        candidates=decision.candidates,
+        conversion=state.conversion,
+        earlier=[
+            Earlier(
+                conversion_id=found.prior.conversion_id,
+                kind=found.prior.kind,
+                at_ms=found.prior.at_ms,
+                identifiers=found.identifiers,
+            )
+            for found in state.priors.values()
+        ],
+    )
+
+
+def replayed(stored: Iterable[Attribution], rules: Rules) -> list[Replayed]:
+    """All of it, in the order of time."""
+    touches: dict[str, Touch | None] = {}
+    found: list[Replayed] = []
+    for one in sorted(stored, key=lambda a: (a.at_ms, a.conversion_id)):
+        result = again(one, touches, at_ms=NOW_MS, rules=rules)
+        assert result is not None
+        touches[one.conversion_id] = result.decision.touch
+        found.append(result)
+    return found
+
+
+def journeys(random: Random, name: str) -> Scenario:
+    """Some people's clicks, logins and conversions, within a hundred milliseconds."""
+    people = [f"{kind}:{name}{n}" for kind in ("device", "user") for n in range(3)]
+
+    def some() -> list[str]:
+        return random.sample(people, random.randint(1, 3))
+
+    return Scenario(
+        touches=[
+            msgspec.structs.replace(
+                touch(
+                    f"{name}-t{n}",
+                    random.randint(0, 100),
+                    some(),
+                    kind=random.choice(["click", "click", "impression"]),
+                ),
+                campaign_id=random.choice(["summer", "winter", None]),
+                sub_publisher=random.choice(["p1", None]),
+            )
+            for n in range(random.randint(0, 6))
+        ],
+        links=[(pair[0], pair[1]) for pair in (random.sample(people, 2) for _ in range(2))],
+        conversions=[
+            conversion(
+                f"{name}-c{n}",
+                random.randint(0, 100),
+                some(),
+                kind=random.choice(["install", "event", "reengagement"]),
+            )
+            for n in range(random.randint(1, 5))
+        ],
+    )
