@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aiokafka.errors import ConsumerStoppedError
 from aiokafka.partitioner import murmur2
 from faust.transport.drivers import aiokafka as driver
+from mode.utils.queues import FlowControlEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from aiokafka.producer.message_accumulator import BatchBuilder
     from mode import ServiceT
 
-__all__ = ["Consumer", "Outgoing", "Producer", "Transport", "partition_of"]
+__all__ = ["Consumer", "FlowControl", "Outgoing", "Producer", "Transport", "partition_of"]
 
 
 _FETCH_WAIT_MS = 100
@@ -135,10 +136,28 @@ class Consumer(driver.Consumer):
                     if read and message.offset - read > 1 and acks:
                         await self._add_gap(tp, read + 1, message.offset)
                     await self.callback(message)
-                    self._read_offset[tp] = message.offset
+                    # The wait may have lasted a rebalance, after which reading starts again from
+                    # the committed offsets: what this stale message says of them must not count.
+                    if message.generation_id == self.app.consumer_generation_id:
+                        self._read_offset[tp] = message.offset
         except (asyncio.CancelledError, ConsumerStoppedError):
             if not self.transport.app.should_stop:
                 raise
+
+
+class FlowControl(FlowControlEvent):
+    """Faust's flow control, which keeps what is in the queues when the flow is resumed.
+
+    Faust clears them then, though reading has begun by then: messages that arrived between the seek
+    to the committed offsets and the end of a rebalance were dropped, and never read again. Nothing
+    stale is kept: a rebalance clears the queues when it begins, and `BatchStream` drops what was
+    read under an earlier assignment.
+    """
+
+    def resume(self) -> None:
+        """Let messages pass."""
+        self._suspend.clear()
+        self._resume.set()
 
 
 class Transport(driver.Transport):

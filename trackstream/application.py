@@ -14,6 +14,7 @@ import faust
 import msgspec
 import uvloop
 from faust.utils.terminal import SpinnerHandler
+from mode.utils.objects import cached_property
 from yarl import URL
 
 import agents
@@ -21,7 +22,7 @@ import tables
 from agents.metrics import Metrics
 from agents.steps import Context
 from agents.stream import BatchStream
-from agents.transport import Transport
+from agents.transport import FlowControl, Transport
 from trackstream.analysis import own_models
 from trackstream.core import rules
 from trackstream.core.credits import MODELS
@@ -98,6 +99,11 @@ class Application(faust.App):
         if self.settings.worker_collects:
             return CollectingWeb(self, self.settings)
         return super()._new_web()
+
+    @cached_property
+    def flow_control(self) -> FlowControl:
+        """What holds messages back during a rebalance."""
+        return FlowControl(loop=self.loop)
 
     def _new_transport(self) -> TransportT:
         return Transport(self.conf.broker_consumer, self)

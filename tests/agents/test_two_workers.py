@@ -31,10 +31,13 @@ async def test_two_workers_share_the_work_and_one_can_go(
     one, two = Worker(settings, folder / "1"), Worker(settings, folder / "2")
     try:
         one.launch()
-        two.launch()
         one.wait_ready()
-        two.wait_ready()
         async with Log(settings) as log:
+            # Posted all the while: whoever joins or goes, what arrives meanwhile is handled.
+            visits: list[str] = []
+            steady = asyncio.create_task(_post_steadily(log, visits))
+            two.launch()
+            await asyncio.to_thread(two.wait_ready)
             await _until_both_own(one, two)
             first = [f"a{i}" for i in range(_DEVICES)]
             await _install(log, first)
@@ -45,12 +48,15 @@ async def test_two_workers_share_the_work_and_one_can_go(
                     status, shown = worker.get(f"/tables/visitors/demo%7Cdevice:{name}")
                     assert (status, shown["key"]) == (200, f"demo|device:{name}")
 
-            code = one.stop()
+            code = await asyncio.to_thread(one.stop)
             second = [f"b{i}" for i in range(_DEVICES)]
             await _install(log, second)
 
             assert code == 0, one.log()
-            assert {e.event_id for e in log.of(Event)} == {f"{n}-install" for n in first + second}
+            steady.cancel()
+            posted = {f"{n}-install" for n in first + second} | set(visits)
+            await log.until(lambda log: {e.event_id for e in log.of(Event)} >= posted)
+            assert {e.event_id for e in log.of(Event)} == posted
             assert _live(two)["clicks"] == 2 * _DEVICES
             status, _ = two.get("/tables/visitors/demo%7Cdevice:a0")
             assert status == 200
@@ -58,6 +64,15 @@ async def test_two_workers_share_the_work_and_one_can_go(
         one.stop()
         last = two.stop()
     assert last == 0
+
+
+async def _post_steadily(log: Log, visits: list[str]) -> None:
+    """Ten visits every 10 ms, until cancelled; the events' ids are noted once they are written."""
+    while True:
+        names = [f"s{len(visits) + i}" for i in range(10)]
+        await log.post(*(envelope(name, "page_view") for name in names))
+        visits += [f"{name}-page_view" for name in names]
+        await asyncio.sleep(0.01)
 
 
 async def _install(log: Log, names: list[str]) -> None:
