@@ -29,6 +29,7 @@ class Reason(StrEnum):
     UNKNOWN_APP = "unknown_app"
     UNKNOWN_LINK = "unknown_link"
     EXPIRED_LINK = "expired_link"
+    UNKNOWN_CONVERSION = "unknown_conversion"
     MISSING_FIELD = "missing_field"
     WRONG_TYPE = "wrong_type"
     INVALID_VALUE = "invalid_value"
@@ -58,6 +59,7 @@ HTTP_STATUS: dict[Reason, int] = {
     Reason.UNKNOWN_APP: 401,
     Reason.UNKNOWN_LINK: 404,
     Reason.EXPIRED_LINK: 410,
+    Reason.UNKNOWN_CONVERSION: 404,
     Reason.MISSING_FIELD: 422,
     Reason.WRONG_TYPE: 422,
     Reason.INVALID_VALUE: 422,

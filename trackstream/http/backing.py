@@ -12,6 +12,7 @@ from trackstream.storage.cache import RedisTouchCache
 from trackstream.storage.database import make_engine
 from trackstream.storage.directory import CachedDirectory
 from trackstream.storage.errors import StorageError, StorageUnavailableError
+from trackstream.storage.explain import explain
 from trackstream.storage.log_sink import KafkaSink, UnwritableError
 from trackstream.storage.sealing import MasterKey
 from trackstream.storage.spool import SpooledSink
@@ -21,6 +22,7 @@ from trackstream.storage.user_agents import UaParser
 if TYPE_CHECKING:
     from trackstream.ports import Sink
     from trackstream.settings import Settings
+    from trackstream.storage.explain import Explanation
 
 __all__ = ["Backing", "ProbedSink"]
 
@@ -118,6 +120,10 @@ class Backing:
         self.sink: Sink = self._spool or self._kafka
         self.cache = RedisTouchCache(settings.redis_url)
         self.user_agents = UaParser()
+
+    def explain(self, name: str, /, *, app_id: str) -> list[Explanation]:
+        """How conversions were decided; see `steps.Explain`."""
+        return explain(self._engine, name, app_id=app_id)
 
     @property
     def hopeless(self) -> asyncio.Future[None]:

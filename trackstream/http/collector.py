@@ -15,6 +15,7 @@ import schemas
 from trackstream.http import operations, steps
 from trackstream.http.clicks import touch_handler
 from trackstream.http.cors import preflight, show_to_origin
+from trackstream.http.explaining import explain_handler
 from trackstream.http.ids import new_id as new_uuid
 from trackstream.http.ingest import DIALECTS, Kind
 from trackstream.http.posts import always, post_handler
@@ -22,12 +23,13 @@ from trackstream.http.problems import no_route
 from trackstream.http.registry import registry_routes
 from trackstream.http.segment import segment_handlers
 from trackstream.http.segment_settings import metrics_handler, settings_handler
-from trackstream.http.steps import Parts, counted
+from trackstream.http.steps import Parts, counted, no_database
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from trackstream.http.metrics import Metrics
+    from trackstream.http.steps import Explain
     from trackstream.ports import Directory, Sink, TouchCache, UserAgentLookup
     from trackstream.settings import Settings
 
@@ -54,6 +56,7 @@ def create_collector(
     new_id: Callable[[], str] = new_uuid,
     missing: Callable[[], list[str]] = nothing_missing,
     gather: Callable[[Metrics], Metrics] = lambda own: own,
+    explain: Explain = no_database,
 ) -> web.Application:
     """The application; the caller starts and stops what it is given.
 
@@ -67,6 +70,7 @@ def create_collector(
         new_id: makes ids of events, touches and clicks.
         missing: what is not ready yet, by name; empty: ready.
         gather: adds other processes' metrics to one's own.
+        explain: tells how conversions were decided.
     """
     application = web.Application(middlewares=[problems_middleware])
     add_routes(
@@ -81,6 +85,7 @@ def create_collector(
             new_id=new_id,
             missing=missing,
             gather=gather,
+            explain=explain,
         ),
     )
     return application
@@ -119,6 +124,7 @@ def add_routes(application: web.Application, parts: Parts) -> None:
     get("/v1/click", "click", click)
     get("/c/{slug}", "click", click)
     get("/v1/impression", "impression", touch_handler("impression", parts))
+    get("/v1/attributions/{id}/explain", "explain", explain_handler(parts))
     get("/health/live", "health", live)
     get("/health/ready", "health", ready)
     get("/metrics", "metrics", metrics)

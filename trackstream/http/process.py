@@ -77,6 +77,7 @@ async def run_process(
         sink=backing.sink,
         cache=backing.cache,
         user_agents=backing.user_agents,
+        explain=backing.explain,
         missing=missing,
         metrics=metrics,
         gather=shared.gather if shared else lambda own: own,

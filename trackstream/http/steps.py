@@ -8,13 +8,14 @@ import logging
 import time
 from dataclasses import dataclass, field
 from importlib.metadata import version as installed_version
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from trackstream.core.reasons import Reason
 from trackstream.http.ids import new_id
 from trackstream.http.metrics import Metrics
 from trackstream.http.problems import Refusal, problem_response
 from trackstream.ports import Undelivered
+from trackstream.storage.errors import StorageUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 
     from trackstream.ports import Directory, Sink, TouchCache, UserAgentLookup
     from trackstream.settings import Settings
+    from trackstream.storage.explain import Explanation
 
 __all__ = [
+    "Explain",
     "Message",
     "Parts",
     "Step",
@@ -32,6 +35,7 @@ __all__ = [
     "clock_ms",
     "counted",
     "deliver",
+    "no_database",
     "not_yet",
     "run_steps",
 ]
@@ -51,6 +55,23 @@ def clock_ms() -> int:
 
 def _nothing_missing() -> list[str]:
     return []
+
+
+class Explain(Protocol):
+    """How conversions were decided; see `storage.explain`. Blocks."""
+
+    def __call__(self, name: str, /, *, app_id: str) -> list[Explanation]:
+        """Those of this app that have the id, at least one.
+
+        Raises:
+            NotFoundError: there is none.
+            StorageUnavailableError: the database does not answer.
+        """
+
+
+def no_database(name: str, /, *, app_id: str) -> list[Explanation]:
+    """`Explain` where there is no database."""
+    raise StorageUnavailableError(f"no database knows {name} of {app_id}")
 
 
 @dataclass(slots=True)
@@ -76,6 +97,7 @@ class Parts:
     metrics: Metrics = field(default_factory=Metrics)
     gather: Callable[[Metrics], Metrics] = lambda own: own
     traffic: Traffic = field(default_factory=Traffic)
+    explain: Explain = no_database
     version: str = field(default_factory=lambda: installed_version("trackstream"))
 
 

@@ -83,6 +83,7 @@ def mount_collector(application: web.Application, settings: Settings) -> None:
         sink=backing.sink,
         cache=backing.cache,
         user_agents=backing.user_agents,
+        explain=backing.explain,
         missing=backing.missing,
     )
     collector = web.Application(middlewares=[problems_middleware])
