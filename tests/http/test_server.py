@@ -4,18 +4,23 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
-import aiohttp
 import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer
 
+from tests.http.served import (
+    client_of,
+    event,
+    free_port,
+    post,
+    registered_key,
+    running,
+    until_ready,
+)
 from tests.http.service import ANDROID
 from trackstream import codec
 from trackstream.core.records import Envelope, Record, Touch
@@ -23,10 +28,7 @@ from trackstream.core.signing import signed_headers
 from trackstream.http.server import listen
 from trackstream.ports import Key
 from trackstream.settings import Settings, SettingsError
-from trackstream.storage.database import make_engine
 from trackstream.storage.migrations import migrate
-from trackstream.storage.registry import Registry
-from trackstream.storage.sealing import MasterKey
 from trackstream.storage.topics import ensure_topics
 
 pytestmark = pytest.mark.xdist_group("collector")
@@ -51,88 +53,7 @@ def settings(
 
 @pytest.fixture
 def key(settings: Settings) -> Key:
-    """A key of an app that has a link, in a migrated database."""
-    migrate(settings.postgres_url)
-    engine = make_engine(settings.postgres_url)
-    registry = Registry(engine, MasterKey.load(settings))
-    registry.create_app("shop")
-    registry.create_link(
-        app_id="shop",
-        campaign_id="cmp001",
-        campaign="Sale",
-        channel="paid",
-        web_url="https://shop.example/",
-        android_url="https://play.google.com/store/apps/details?id=a.b",
-        deep_link="shop://sale",
-        slug="sale",
-    )
-    made = registry.create_key("shop", "server")
-    engine.dispose()
-    return made
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def running(settings: Settings, workers: int = 1) -> Iterator[psutil.Process]:
-    """The collector as a process of its own."""
-    code = (
-        "import logging, sys; from trackstream.settings import Settings;"
-        "from trackstream.http.server import serve;"
-        "logging.basicConfig(level='INFO');"
-        "serve(Settings.load(), workers=int(sys.argv[1]))"
-    )
-    kept = {name: one for name, one in os.environ.items() if not name.startswith("TRACKSTREAM_")}
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(workers)], env={**kept, **settings.environ()}
-    )
-    try:
-        yield psutil.Process(process.pid)
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-async def until_ready(session: aiohttp.ClientSession, *, status: int = 200) -> list[str]:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            async with session.get("/health/ready") as response:
-                if response.status == status:
-                    return list((await response.json())["missing"])
-        except aiohttp.ClientConnectionError:
-            pass
-        await asyncio.sleep(0.05)
-    raise TimeoutError(f"/health/ready did not answer {status}")
-
-
-def client_of(settings: Settings) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(f"http://127.0.0.1:{settings.collector_port}")
-
-
-async def post(session: aiohttp.ClientSession, key: Key, path: str, body: bytes) -> int:
-    headers = signed_headers(
-        key.key_id,
-        key.secret or "",
-        method="POST",
-        path=path,
-        body=body,
-        now_s=int(time.time()),
-        nonce=os.urandom(8).hex(),
-    )
-    headers["Content-Type"] = "application/json"
-    async with session.post(path, data=body, headers=headers) as response:
-        await response.read()
-        return response.status
+    return registered_key(settings)
 
 
 async def read_all(settings: Settings, topic: str, count: int) -> list[tuple[str, Record]]:
@@ -152,10 +73,6 @@ async def read_all(settings: Settings, topic: str, count: int) -> list[tuple[str
         return found
     finally:
         await consumer.stop()
-
-
-def event(user: str) -> bytes:
-    return f'{{"event":"view","user_id":"{user}","timestamp":{time.time()}}}'.encode()
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -114,10 +114,10 @@ class Backing:
         self._engine = make_engine(settings.postgres_url)
         self.directory = CachedDirectory(self._engine, MasterKey.load(settings))
         self._kafka = ProbedSink(settings)
-        self._spool: SpooledSink | None = None
+        self.spool: SpooledSink | None = None
         if settings.spool_max_mib:
-            self._spool = SpooledSink(self._kafka, settings, ready=lambda: self._kafka.ready)
-        self.sink: Sink = self._spool or self._kafka
+            self.spool = SpooledSink(self._kafka, settings, ready=lambda: self._kafka.ready)
+        self.sink: Sink = self.spool or self._kafka
         self.cache = RedisTouchCache(settings.redis_url)
         self.user_agents = UaParser()
 
@@ -140,21 +140,21 @@ class Backing:
 
         Redis never is: it is a cache. Kafka is not, while the spool stands in for it.
         """
-        has_sink = self._kafka.ready or (self._spool is not None and self._spool.accepting)
+        has_sink = self._kafka.ready or (self.spool is not None and self.spool.accepting)
         found = [] if has_sink else ["kafka"]
         return found if self.directory.ready else [*found, "postgres"]
 
     async def start(self) -> None:
         """Connect to what is there; the rest is tried again until it is."""
         await self._kafka.start()
-        if self._spool is not None:
-            await self._spool.start()
+        if self.spool is not None:
+            await self.spool.start()
         await self.directory.start()
 
     async def stop(self) -> None:
         """Disconnect; what was sent is written first."""
-        if self._spool is not None:
-            await self._spool.stop()
+        if self.spool is not None:
+            await self.spool.stop()
         await self._kafka.stop()
         await self.directory.stop()
         await self.cache.close()

@@ -8,14 +8,14 @@ when someone asks (`merged`). A new label value starts at zero with its first in
 from __future__ import annotations
 
 import bisect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["Counter", "Histogram", "Metrics", "Summary", "merged", "render"]
+__all__ = ["Counter", "Gauge", "Histogram", "Metrics", "Summary", "ended", "merged", "render"]
 
 Labels = tuple[str, ...]
 _PREFIX = "trackstream_collector_"
@@ -83,6 +83,15 @@ class Histogram(msgspec.Struct):
         self.total_s += seconds
 
 
+class Gauge(msgspec.Struct):
+    """A number that comes and goes; of several processes the sum, or the largest."""
+
+    name: str
+    help: str
+    takes: Literal["sum", "largest"] = "sum"
+    value: float = 0
+
+
 def _counter(name: str, help_text: str, *label_names: str) -> Counter:
     return Counter(_PREFIX + name, help_text, label_names)
 
@@ -128,6 +137,24 @@ class Metrics(msgspec.Struct):
             _PREFIX + "produce_seconds", "Time until Kafka acknowledged a request's messages."
         )
     )
+    spool_messages: Gauge = msgspec.field(
+        default_factory=lambda: Gauge(_PREFIX + "spool_messages", "Messages that wait for Kafka.")
+    )
+    spool_bytes: Gauge = msgspec.field(
+        default_factory=lambda: Gauge(_PREFIX + "spool_bytes", "Their size.")
+    )
+    spool_oldest_seconds: Gauge = msgspec.field(
+        default_factory=lambda: Gauge(
+            _PREFIX + "spool_oldest_seconds", "How long the oldest has waited.", "largest"
+        )
+    )
+    spooled: Counter = msgspec.field(
+        default_factory=lambda: _counter(
+            "spool_events_total",
+            "Messages: spooled, drained, expired, unwritable; times: full, error.",
+            "what",
+        )
+    )
 
 
 def merged(parts: Iterable[Metrics]) -> Metrics:
@@ -142,11 +169,26 @@ def merged(parts: Iterable[Metrics]) -> Metrics:
             elif isinstance(ours, Summary):
                 for label, (count, seconds) in theirs.values.items():
                     ours.observe(label, seconds, count)
+            elif isinstance(ours, Gauge):
+                ours.value = (
+                    ours.value + theirs.value
+                    if ours.takes == "sum"
+                    else max(ours.value, theirs.value)
+                )
             elif theirs.counts:
                 pairs = zip(ours.counts or [0] * len(theirs.counts), theirs.counts, strict=True)
                 ours.counts = [one + other for one, other in pairs]
                 ours.total_s += theirs.total_s
     return total
+
+
+def ended(metrics: Metrics) -> Metrics:
+    """What stays of a process that has ended: its gauges fall to nothing."""
+    for name in Metrics.__struct_fields__:
+        metric = getattr(metrics, name)
+        if isinstance(metric, Gauge):
+            metric.value = 0
+    return metrics
 
 
 def render(metrics: Metrics) -> str:
@@ -194,6 +236,10 @@ def _histogram_lines(histogram: Histogram) -> list[str]:
     ]
 
 
+def _gauge_lines(gauge: Gauge) -> list[str]:
+    return [f"{gauge.name} {gauge.value:.10g}"]
+
+
 def _labels(names: Labels, values: Labels) -> str:
     return ",".join(
         f'{name}="{value}"' for name, value in zip(names, map(_escaped, values), strict=True)
@@ -208,5 +254,6 @@ _SAMPLES: dict[type, tuple[str, Callable[[Any], list[str]]]] = {
     Counter: ("counter", _counter_lines),
     Summary: ("summary", _summary_lines),
     Histogram: ("histogram", _histogram_lines),
+    Gauge: ("gauge", _gauge_lines),
 }
 """How each kind is called in the text format, and its lines."""

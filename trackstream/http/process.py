@@ -14,7 +14,8 @@ from aiohttp import web
 from trackstream.http.backing import Backing
 from trackstream.http.collector import add_routes, problems_middleware
 from trackstream.http.metrics import Metrics
-from trackstream.http.steps import Parts
+from trackstream.http.spool_metrics import show_spool
+from trackstream.http.steps import Parts, clock_ms
 
 if TYPE_CHECKING:
     import socket
@@ -71,6 +72,14 @@ async def run_process(
     def missing() -> list[str]:
         return [*backing.missing(), *(["stopping"] if stop.is_set() else [])]
 
+    def refresh() -> None:
+        if backing.spool is not None:
+            show_spool(metrics, backing.spool.state, now_ms=clock_ms())
+
+    def gather(own: Metrics) -> Metrics:
+        refresh()
+        return shared.gather(own) if shared else own
+
     parts = Parts(
         settings=settings,
         directory=backing.directory,
@@ -80,7 +89,7 @@ async def run_process(
         explain=backing.explain,
         missing=missing,
         metrics=metrics,
-        gather=shared.gather if shared else lambda own: own,
+        gather=gather,
     )
     application = web.Application(middlewares=[problems_middleware])
     add_routes(application, parts)
@@ -92,7 +101,7 @@ async def run_process(
         max_line_size=_MAX_LINE_BYTES,
         max_field_size=_MAX_LINE_BYTES,
     )
-    writing = asyncio.create_task(shared.keep_writing(metrics)) if shared else None
+    writing = asyncio.create_task(shared.keep_writing(metrics, refresh)) if shared else None
     try:
         await runner.setup()
         await backing.start()
@@ -115,6 +124,7 @@ async def run_process(
             writing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await writing
+            refresh()
             shared.write(metrics)
 
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
-from trackstream.http.metrics import Metrics, merged
+from trackstream.http.metrics import Metrics, ended, merged
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 __all__ = ["SharedMetrics"]
 
 _INTERVAL_S = 1.0
+_ENDED_S = 5.0
+"""Whoever has not written for so long has ended."""
 
 
 class SharedMetrics:
@@ -34,7 +38,9 @@ class SharedMetrics:
         for path in self._path.parent.glob("*.metrics"):
             if path != self._path:
                 with contextlib.suppress(OSError, msgspec.MsgspecError):
-                    parts.append(msgspec.msgpack.decode(path.read_bytes(), type=Metrics))
+                    part = msgspec.msgpack.decode(path.read_bytes(), type=Metrics)
+                    is_old = time.time() - path.stat().st_mtime > _ENDED_S
+                    parts.append(ended(part) if is_old else part)
         return merged(parts)
 
     def write(self, own: Metrics) -> None:
@@ -43,8 +49,9 @@ class SharedMetrics:
         draft.write_bytes(msgspec.msgpack.encode(own))
         draft.replace(self._path)
 
-    async def keep_writing(self, own: Metrics) -> NoReturn:
-        """Write every second until cancelled."""
+    async def keep_writing(self, own: Metrics, refresh: Callable[[], None]) -> NoReturn:
+        """Write every second until cancelled, after `refresh` has brought them up to date."""
         while True:
+            refresh()
             self.write(own)
             await asyncio.sleep(_INTERVAL_S)

@@ -15,7 +15,8 @@ from faust.web.drivers import aiohttp as driver
 from trackstream.http import operations
 from trackstream.http.backing import Backing
 from trackstream.http.collector import add_routes, problems_middleware
-from trackstream.http.steps import Parts
+from trackstream.http.spool_metrics import show_spool
+from trackstream.http.steps import Parts, clock_ms
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from aiohttp.web_urldispatcher import _InfoDict
     from faust.types import AppT
 
+    from trackstream.http.metrics import Metrics
     from trackstream.settings import Settings
 
 __all__ = ["CollectingWeb", "mount_collector"]
@@ -77,6 +79,12 @@ def mount_collector(application: web.Application, settings: Settings) -> None:
         StorageError: The settings cannot be used.
     """
     backing = Backing(settings)
+
+    def gather(own: Metrics) -> Metrics:
+        if backing.spool is not None:
+            show_spool(own, backing.spool.state, now_ms=clock_ms())
+        return own
+
     parts = Parts(
         settings=settings,
         directory=backing.directory,
@@ -85,6 +93,7 @@ def mount_collector(application: web.Application, settings: Settings) -> None:
         user_agents=backing.user_agents,
         explain=backing.explain,
         missing=backing.missing,
+        gather=gather,
     )
     collector = web.Application(middlewares=[problems_middleware])
     add_routes(collector, parts)
