@@ -244,6 +244,6 @@ def adjusted(p_values: Sequence[float]) -> list[float]:
     least = 1.0
     for place, i in enumerate(order):
         rank = len(p_values) - place
-        least = min(least, p_values[i] * len(p_values) / rank)
+        least = min(least, p_values[i] * (len(p_values) / rank))
         found[i] = least
     return found

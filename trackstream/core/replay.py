@@ -106,11 +106,7 @@ def again(
     state = ConversionState(
         conversion=conversion, deadline_ms=None, found=found, priors=priors, decided=now
     )
-    revised = msgspec.structs.replace(
-        attribution(state, decision, now, shared, rules),
-        conversion=conversion,
-        earlier=stored.earlier,
-    )
+    revised = attribution(state, decision, now, shared, rules)
     return Replayed(stored=stored, decision=decision, revised=revised)
 
 
