@@ -119,6 +119,8 @@ def test_installs_within_seconds_are_injection() -> None:
     assert (judged.verdict, round(judged.spike_share, 2)) == ("injection", 0.23)
     once = verdict_of([*people.wanting(100), 3_000, 4_000], seed=3)
     assert once.verdict == "ordinary"
+    slow_clocks = verdict_of([*people.wanting(100), *range(-30_000, 0, 1_000)], seed=3)
+    assert (slow_clocks.verdict, slow_clocks.spike_share) == ("ordinary", 0.0)
 
 
 def test_too_few_to_tell_are_not_judged() -> None:

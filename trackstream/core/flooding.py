@@ -146,12 +146,12 @@ def _source(
     count, others = len(mine), len(pool) - len(mine)
     begin_far_ms = group.window_ms / 2
     far = count - bisect_left(mine, begin_far_ms)
-    spike = bisect_left(mine, limits.spike_ms)
+    spike = _within(mine, limits)
     distance = later_by(mine, pool)
     p_flooding = p_injection = 1.0
     if min(count, others) >= limits.min_installs:
         others_far = others - (bisect_left(pool, begin_far_ms) - bisect_left(mine, begin_far_ms))
-        others_spike = bisect_left(pool, limits.spike_ms) - spike
+        others_spike = _within(pool, limits) - spike
         p_later = exp(-2 * distance**2 * count * others / (count + others))
         p_flat = binomial_tail(count, max(limits.far_share, others_far / others), far)
         p_flooding = max(p_later, p_flat)
@@ -171,6 +171,11 @@ def _source(
         p_injection=p_injection,
         verdict="",
     )
+
+
+def _within(times: Sequence[int], limits: Limits) -> int:
+    """Of sorted times, those within the first seconds; less than nothing is a clock that is slow."""
+    return bisect_left(times, limits.spike_ms) - bisect_left(times, 0)
 
 
 def _with_verdict(one: Judged, limits: Limits) -> Judged:
