@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.agents.running import Worker
+from trackstream.storage.migrations import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.xdist_group("worker")
 def test_the_collector_answers_on_the_workers_port(
     make_settings: Callable[[], Settings], database_url: str, folder: Path
 ) -> None:
+    migrate(database_url)
     settings = replace(make_settings(), postgres_url=database_url, worker_collects=True)
     worker = Worker(settings, folder)
     try:

@@ -94,7 +94,8 @@ class CachedRules:
         except TimeoutError as error:
             await self.stop()
             raise StorageUnavailableError(
-                f"the rules of apps cannot be read: {self._polled.why}"
+                "the rules of apps cannot be read (is PostgreSQL there, and has `trackstream "
+                f"migrate` made its tables?): {self._polled.why}"
             ) from error
 
     async def stop(self) -> None:
