@@ -174,7 +174,7 @@ def _source(
 
 
 def _within(times: Sequence[int], limits: Limits) -> int:
-    """Of sorted times, those within the first seconds; less than nothing is a clock that is slow."""
+    """Of sorted times, those within the first seconds; a slow clock makes less than 0."""
     return bisect_left(times, limits.spike_ms) - bisect_left(times, 0)
 
 
