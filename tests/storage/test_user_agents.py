@@ -95,3 +95,17 @@ def test_an_answer_is_kept(parser: UaParser) -> None:
 
 def test_an_endless_string_is_read_up_to_a_bound(parser: UaParser) -> None:
     assert parser.parse(_PIXEL + " x" * 500_000).os_name == "Android"
+
+
+@pytest.mark.parametrize(
+    ("said", "model"),
+    [("sdk_gphone64_x86_64", "sdk_gphone64_x86_64"), ("X-9000 Lite", "X-9000 Lite"), ("K", None)],
+)
+def test_what_an_unknown_android_calls_itself_is_its_model(
+    parser: UaParser, said: str, model: str | None
+) -> None:
+    found = parser.parse(
+        f"Mozilla/5.0 (Linux; Android 14; {said}) AppleWebKit/537.36 (KHTML, like Gecko) "
+        "Chrome/129.0.0.0 Mobile Safari/537.36"
+    )
+    assert (found.device_brand, found.device_model) == (None, model)

@@ -25,6 +25,10 @@ _LONGEST = 2048
 
 _ALL = Domain.USER_AGENT | Domain.OS | Domain.DEVICE
 _GENERIC_BRANDS = frozenset({"Generic", "Generic_Android", "Spider"})
+_NO_MODELS = frozenset({"Generic", "Spider"})
+"""Brands of uap-core whose models are only kinds of devices; Android's are what devices say."""
+_FROZEN_MODEL = "K"
+"""What Chrome says for every Android device since it tells no models (user agent reduction)."""
 
 
 class UaParser:
@@ -55,13 +59,16 @@ class UaParser:
         browser, system, device = result.user_agent, result.os, result.device
         spider = device is not None and device.family == "Spider"
         named = device is not None and device.brand not in _GENERIC_BRANDS
+        telling = device is not None and device.brand not in _NO_MODELS
         return UserAgent(
             browser=browser.family if browser else None,
             browser_version=_version(browser),
             os_name=system.family if system else None,
             os_version=_version(system),
             device_brand=device.brand if device and named else None,
-            device_model=device.model if device and named else None,
+            device_model=device.model
+            if device and telling and device.model != _FROZEN_MODEL
+            else None,
             bot=spider or self._is_bot(text),
         )
 
