@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
@@ -47,6 +47,13 @@ def postgres_url(server_dir: Path) -> Iterator[str]:
 @pytest.fixture
 def database_url(postgres_url: str) -> Iterator[str]:
     """A fresh, empty database of its own for one test; dropped afterwards."""
+    with fresh_database(postgres_url) as url:
+        yield url
+
+
+@contextmanager
+def fresh_database(postgres_url: str) -> Iterator[str]:
+    """A fresh, empty database on this server; dropped afterwards."""
     name = f"test_{uuid4().hex}"
     _administer(postgres_url, f"CREATE DATABASE {name}")
     yield urlunsplit(urlsplit(postgres_url)._replace(path=f"/{name}"))
