@@ -112,6 +112,10 @@ async def _coordinated(raw: RawClient, group: str) -> None:
             await asyncio.sleep(0.1)
 
 
+_NOT_YET = {14, 15, 16}
+"""COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR."""
+
+
 async def _join_raw(
     raw: RawClient, group: str, session_timeout_ms: int = 10_000, **more: Any
 ) -> dict[str, Any]:
@@ -124,7 +128,12 @@ async def _join_raw(
         "member_id": "",
         "group_instance_id": None,
     } | more
-    answer = await raw.call(JOIN_GROUP, 5, **body)
+    async with asyncio.timeout(30):
+        # Apache Kafka names a coordinator that has not read its part of the groups' topic yet.
+        while (  # noqa: ASYNC110 - it is another program that changes
+            answer := await raw.call(JOIN_GROUP, 5, **body)
+        )["error_code"] in _NOT_YET:
+            await asyncio.sleep(0.1)
     if answer["error_code"] == ErrorCode.MEMBER_ID_REQUIRED:
         body["member_id"] = answer["member_id"]
         answer = await raw.call(JOIN_GROUP, 5, **body)
