@@ -133,7 +133,11 @@ def test_configuration(kafka: Kafka) -> None:
         ],
     )
     kafka.admin.incremental_alter_configs([changes])[changes].result(10)
-    after = _described(kafka, name)
+    until = time.monotonic() + 10
+    # Apache Kafka's brokers learn of the change a moment after it is acknowledged.
+    while (after := _described(kafka, name))["segment.bytes"].value != "2097152":
+        assert time.monotonic() < until
+        time.sleep(0.05)
     assert set((after["cleanup.policy"].value or "").split(",")) == {"delete", "compact"}
     assert after["retention.ms"].value == "604800000"
     assert after["segment.bytes"].value == "2097152"
