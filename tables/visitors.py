@@ -22,7 +22,7 @@ def define(app: AppT, *, rules: Rules, **options: Any) -> StateTable[VisitorStat
         app,
         name="visitors",
         state_type=VisitorState,
-        version=1,
+        version=2,
         due_ms=partial(due_ms, rules=rules),
         help="Open sessions, recent event ids and clock of each subject",
         **options,

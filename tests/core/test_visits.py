@@ -1,4 +1,4 @@
-"""Sessions and counts do not depend on the order, the batches or the repetition of events."""
+"""What becomes of one subject's envelopes; the order of events is `test_sessions`' concern."""
 
 from __future__ import annotations
 
@@ -8,71 +8,10 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trackstream.core.lookups import Place, UserAgent
-from trackstream.core.records import Context, Envelope, RawEvent, Referral, Session
+from tests.core.visiting import GAP, NOW, START, apply, envelope, page, run
+from trackstream.core.records import Context, Referral, Session
 from trackstream.core.rules import DEFAULT, Rules
-from trackstream.core.visits import VisitorState, VisitOutcome, due_ms, passed, visit
-
-GAP = DEFAULT.session_gap_ms
-START = 1_400_000_000_000
-NOW = START + 100 * GAP
-
-
-def page(n: int, at_ms: int, event: str = "page_view", **more: object) -> RawEvent:
-    fields = {"context": Context(page_url=f"/p{n}"), "cookie_id": "c", **more}
-    return RawEvent(event_id=f"e{n}", event=event, timestamp_ms=at_ms, **fields)  # type: ignore[arg-type] # test data
-
-
-def envelope(
-    *events: RawEvent, received_at_ms: int = NOW, sent_at_ms: int | None = None
-) -> Envelope:
-    return Envelope(
-        app_id="app",
-        subject="app|cookie:c",
-        received_at_ms=received_at_ms,
-        sent_at_ms=sent_at_ms,
-        ip="192.0.2.1",
-        events=list(events),
-    )
-
-
-def apply(
-    state: VisitorState | None, one: Envelope, offset: int, rules: Rules = DEFAULT
-) -> tuple[VisitorState, VisitOutcome]:
-    after, out = visit(
-        state, one, offset=offset, place=Place(country="AT"), user_agent=UserAgent(), rules=rules
-    )
-    return msgspec.msgpack.decode(msgspec.msgpack.encode(after), type=VisitorState), out
-
-
-def run(batches: list[list[RawEvent]]) -> tuple[VisitorState, list[VisitOutcome]]:
-    state, outs = None, []
-    for offset, batch in enumerate(batches):
-        state, out = apply(state, envelope(*batch), offset)
-        outs.append(out)
-    assert state is not None
-    return state, outs
-
-
-def newest(records: list[Session]) -> dict[str, Session]:
-    """What the warehouse keeps: the highest revision of each session that still counts."""
-    last: dict[str, Session] = {}
-    for one in records:
-        if one.session_id not in last or one.revision >= last[one.session_id].revision:
-            last[one.session_id] = one
-    return {key: one for key, one in last.items() if one.status != "merged"}
-
-
-def reference(times_ms: list[int]) -> list[tuple[int, int, int]]:
-    """(start, end, events) of sessions, by sorting first."""
-    found: list[list[int]] = []
-    for at in sorted(times_ms):
-        if found and at - found[-1][-1] <= GAP:
-            found[-1].append(at)
-        else:
-            found.append([at])
-    return [(one[0], one[-1], len(one)) for one in found]
-
+from trackstream.core.visits import due_ms, passed
 
 moments = st.lists(
     st.integers(0, 12).map(lambda n: START + n * GAP // 2)
@@ -80,29 +19,6 @@ moments = st.lists(
     min_size=1,
     max_size=12,
 )
-
-
-@settings(max_examples=500, deadline=None)
-@given(times_ms=moments, seed=st.integers(0, 2**32))
-def test_any_order_batching_and_repetition_gives_the_sessions_of_the_sorted_events(
-    times_ms: list[int], seed: int
-) -> None:
-    random = Random(seed)
-    events = [page(n, at) for n, at in enumerate(times_ms)]
-    random.shuffle(events)
-    batches: list[list[RawEvent]] = []
-    while events:
-        batches.append([events.pop() for _ in range(random.randint(1, len(events)))])
-    batches += [random.choice(batches) for _ in range(random.randint(0, 3))]
-    state, outs = run(batches)
-    records = [one for out in outs for one in out.sessions]
-    _, closing = passed(state, at_ms=NOW, rules=DEFAULT)
-    kept = newest([*records, *closing])
-    got = sorted((one.started_at_ms, one.ended_at_ms, one.event_count) for one in kept.values())
-    assert got == reference(times_ms)
-    assert {one.status for one in kept.values()} == {"closed"}
-    sent = [event.event_id for out in outs for event in out.events]
-    assert sorted(sent) == sorted(f"e{n}" for n in range(len(times_ms)))
 
 
 @settings(max_examples=200, deadline=None)
@@ -153,12 +69,9 @@ def test_a_late_event_that_joins_two_sessions_withdraws_one_of_them() -> None:
     (merged,) = outs[2].sessions
     (kept,) = state.sessions
     assert (merged.status, merged.merged_into, merged.revision) == ("merged", kept.session_id, 2)
-    assert (kept.event_count, kept.entry and kept.entry[2], kept.exit and kept.exit[2]) == (
-        3,
-        "/p1",
-        "/p3",
-    )
     assert outs[2].events[0].session_id == kept.session_id
+    _, (record,) = passed(state, at_ms=START, rules=DEFAULT)
+    assert (record.event_count, record.entry_page, record.exit_page) == (3, "/p1", "/p3")
 
 
 def test_old_sessions_are_forgotten_once_no_late_event_may_change_them() -> None:
@@ -229,7 +142,7 @@ def test_revenue_is_exact() -> None:
         0,
     )
     assert (out.events[0].revenue_micros, out.events[0].currency) == (49_990_000, "EUR")
-    assert out.sessions[0].revenue_micros == 49_990_000
+    assert out.sessions[0].revenue_micros == {"EUR": 49_990_000}
     assert out.sessions[0].conversions == 1
     assert out.probes
 
@@ -243,3 +156,50 @@ def test_the_stores_time_is_corrected_for_the_same_clock_as_the_install() -> Non
     asked = out.probes[0].conversion
     assert asked.at_ms == NOW - 5_000
     assert asked.install_begin_at_ms == NOW - 40_000
+
+
+@settings(max_examples=60, deadline=None)
+@given(times_ms=moments, seed=st.integers(0, 2**32), wrong_ms=st.sampled_from([0, -3, 7]))
+def test_sessions_do_not_depend_on_when_the_clock_became_known(
+    times_ms: list[int], seed: int, wrong_ms: int
+) -> None:
+    """Requests of different latency, in any order: the same sessions, corrected by the least."""
+    random = Random(seed)
+    error_ms = wrong_ms * 3_600_000
+    latencies = [random.randint(0, 10 * 60_000) for _ in times_ms]
+    requests = [
+        envelope(
+            page(n, at_ms - error_ms),
+            received_at_ms=NOW + latency_ms,
+            sent_at_ms=NOW - error_ms,
+        )
+        for n, (at_ms, latency_ms) in enumerate(zip(times_ms, latencies, strict=True))
+    ]
+    random.shuffle(requests)
+    state, last = None, dict[str, Session]()
+    for offset, one in enumerate(requests):
+        state, out = apply(state, one, offset)
+        last |= {record.session_id: record for record in out.sessions}
+    assert state is not None
+    state, closing = passed(state, at_ms=NOW + 10 * GAP, rules=DEFAULT)
+    last |= {record.session_id: record for record in closing}
+    offset_ms = error_ms + min(latencies)
+    known_ms = offset_ms if abs(offset_ms) > 60_000 else 0
+    kept = [one for one in last.values() if one.status != "merged"]
+    assert {one.clock_error_ms for one in kept} == {known_ms}
+    got = sorted((one.started_at_ms, one.ended_at_ms, one.event_count) for one in kept)
+    shift_ms = known_ms - error_ms
+    first, *rest = sorted(times_ms)
+    wanted = [[first]]
+    for at_ms in rest:
+        if at_ms - wanted[-1][-1] > GAP:
+            wanted.append([])
+        wanted[-1].append(at_ms)
+    assert got == [(one[0] + shift_ms, one[-1] + shift_ms, len(one)) for one in wanted]
+
+
+def test_a_time_after_its_own_sending_is_set_to_it_however_wrong_the_clock() -> None:
+    hour_ms = 3_600_000
+    broken = envelope(page(1, NOW + 9 * hour_ms), sent_at_ms=NOW + hour_ms)
+    _, out = apply(None, broken, 0)
+    assert out.events[0].timestamp_ms == NOW

@@ -94,10 +94,11 @@ def a_session(session_id: str = "s1", revision: int = 1, **other: Any) -> Sessio
         "status": "open",
         "started_at_ms": AT_MS,
         "ended_at_ms": AT_MS + 60_000,
+        "duration_ms": 60_000,
         "event_count": 2,
         "page_views": 1,
+        "bounced": False,
         "conversions": 0,
-        "revenue_micros": 0,
     }
     return Session(**{**values, **other})
 

@@ -231,9 +231,29 @@ def test_of_a_session_the_newest_revision_is_kept(warehouse: Warehouse) -> None:
     [row] = warehouse.rows("SELECT * FROM fact_sessions")
     assert (row["revision"], row["event_count"], row["status"]) == (2, 5, "closed")
     assert (row["campaign_id"], row["utm_source"], row["started_at"]) == ("cmp", "s", _AT)
-    warehouse.write(a_session("s", 3, revenue_micros=1))
+    warehouse.write(a_session("s", 3, revenue_micros={"EUR": 1}))
     [row] = warehouse.rows("SELECT * FROM fact_sessions")
     assert (row["revision"], row["revenue"], row["campaign_id"]) == (3, Decimal("0.000001"), None)
+
+
+def test_a_sessions_amounts_in_two_currencies_are_not_added(warehouse: Warehouse) -> None:
+    names = ["purchase", "sign_up"]
+    warehouse.write(
+        a_session("one", revenue_micros={"EUR": -12_500_000}, conversion_names=names),
+        a_session("two", revenue_micros={"EUR": 1, "USD": 3 * 10**15, "": 7}, bounced=True),
+        a_session("unknown", revenue_micros={"": 5_000_000}),
+        a_session("none"),
+    )
+    rows = {one["session_id"]: one for one in warehouse.rows("SELECT * FROM sessions")}
+    money = {key: (one["revenue"], one["currency"]) for key, one in rows.items()}
+    assert money == {
+        "one": (Decimal("-12.5"), "EUR"),
+        "two": (None, None),
+        "unknown": (5, None),
+        "none": (0, None),
+    }
+    assert rows["two"]["revenues"] == {"EUR": 0.000001, "USD": 3 * 10**9, "": 0.000007}
+    assert (rows["one"]["conversion_names"], rows["two"]["bounced"]) == (names, True)
 
 
 def test_a_merged_session_is_kept_and_does_not_count(warehouse: Warehouse) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from trackstream.core.lookups import Place, UserAgent
     from trackstream.core.rules import Rules
 
-__all__ = ["CLOCK_TOLERANCE_MS", "clock_offset_ms", "corrected_ms", "enriched"]
+__all__ = ["CLOCK_TOLERANCE_MS", "clock_error_ms", "clock_offset_ms", "device_ms", "enriched"]
 
 CLOCK_TOLERANCE_MS = 60_000
 """A device's clock is taken as right up to this error, which latency alone can explain."""
@@ -33,18 +33,26 @@ def clock_offset_ms(known: int | None, envelope: Envelope) -> int | None:
     return now if known is None else min(known, now)
 
 
-def corrected_ms(raw_ms: int, *, offset_ms: int | None, received_at_ms: int, rules: Rules) -> int:
-    """Event time: the client's time plus its clock's error, no later than its arrival allows."""
-    error = offset_ms if offset_ms is not None and abs(offset_ms) > CLOCK_TOLERANCE_MS else 0
-    time_ms = raw_ms + error
-    return received_at_ms if time_ms > received_at_ms + rules.max_ahead_ms else time_ms
+def clock_error_ms(offset_ms: int | None) -> int:
+    """What to add to the device's times: its offset, unless latency alone can explain it."""
+    return offset_ms if offset_ms is not None and abs(offset_ms) > CLOCK_TOLERANCE_MS else 0
+
+
+def device_ms(raw_ms: int, envelope: Envelope, *, error_ms: int, rules: Rules) -> int:
+    """An event's time by its device's clock, no later than its sending (or arrival) allows.
+
+    With `sent_at` the clock's error does not matter here: both times are the device's own.
+    """
+    sent_ms = envelope.sent_at_ms
+    latest_ms = envelope.received_at_ms - error_ms if sent_ms is None else sent_ms
+    return latest_ms if raw_ms > latest_ms + rules.max_ahead_ms else raw_ms
 
 
 def enriched(
     raw: RawEvent,
     envelope: Envelope,
     *,
-    offset_ms: int | None,
+    at_ms: int,
     person: str,
     user_id: str | None,
     place: Place,
@@ -53,14 +61,9 @@ def enriched(
 ) -> Event:
     """The enriched event, its session still open (`session_id` is empty).
 
-    What the sender's context says of its device wins over what its user agent says.
+    `at_ms` is its corrected time. What the sender's context says of its device wins over what its
+    user agent says.
     """
-    at_ms = corrected_ms(
-        raw.timestamp_ms,
-        offset_ms=offset_ms,
-        received_at_ms=envelope.received_at_ms,
-        rules=rules,
-    )
     context = raw.context or _NO_CONTEXT
     amount, currency = revenue(_properties(raw))
     return Event(

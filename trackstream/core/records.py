@@ -22,6 +22,7 @@ __all__ = [
     "Event",
     "Link",
     "Outcome",
+    "PersonLink",
     "Prior",
     "Probe",
     "RawEvent",
@@ -373,13 +374,20 @@ class Session(Record, frozen=True, kw_only=True):
     status: str
     """`open`, `closed`, or `merged`: a late event joined it to `merged_into`, which now counts."""
     merged_into: str | None = None
+    client_session_id: str | None = None
+    """The client's own id of it, where the rules honour such ids."""
     started_at_ms: int
     ended_at_ms: int
+    duration_ms: int
     event_count: int
     page_views: int
+    bounced: bool
+    """A single event, and no conversion."""
     conversions: int
-    revenue_micros: int
-    currency: str | None = None
+    conversion_names: list[str] = []
+    """Names of the events that were conversions, each once, in order of the alphabet."""
+    revenue_micros: dict[str, int] = {}
+    """By currency, for amounts in different ones cannot be added; unknown is the empty text."""
     entry_page: str | None = None
     exit_page: str | None = None
     campaign: Campaign | None = None
@@ -389,6 +397,26 @@ class Session(Record, frozen=True, kw_only=True):
     country: str | None = None
     city: str | None = None
     bot: bool = False
+    clock_error_ms: int = 0
+    """What was added to the device's times, as far as is known of its clock by now."""
+
+
+class PersonLink(Record, frozen=True, kw_only=True):
+    """Two identifiers are, or may be, one person's: the value of `persons`.
+
+    Who is whom follows from the set of these (`user_id_map` in the warehouse has it worked out):
+    anonymous identifiers that were seen together are the first user's that was named with any of
+    them; users are one person only by `alias`.
+    """
+
+    app_id: str
+    kind: str
+    """`identified`: `identifier`, an anonymous one, was seen with the user `other`. `together`: two
+    anonymous ones were seen in one event. `alias`: the user `identifier` is now called `other`."""
+    identifier: str
+    other: str
+    at_ms: int
+    """Of the event that says so. The earliest of several counts."""
 
 
 class Rejected(Record, frozen=True, kw_only=True):

@@ -128,9 +128,17 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds of what one identifier's owner remembers, newest kept."""
     answer_deadline_ms: int = 30_000
     session_gap_ms: int = 30 * 60_000
+    session_cap_ms: int = DAY_MS
+    """The longest session: activity that goes on without a gap is cut."""
+    session_per_campaign: bool = False
+    """Whether an event that names another campaign than the one before it begins a session."""
+    client_sessions: bool = False
+    """Whether a session id that the client gives makes the session, whatever the times."""
     session_memory_ms: int = 7 * DAY_MS
     """How far behind a subject's newest event a late one may still change its sessions."""
     max_sessions: int = 256
+    logout_events: tuple[str, ...] = ("logout",)
+    """After these a subject's events are nobody's until a user is named again."""
     max_recent_events: int = 512
     """Remembered event ids per subject, against duplicates."""
     max_ahead_ms: int = 5 * 60_000

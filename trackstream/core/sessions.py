@@ -1,183 +1,264 @@
 """Sessions of one subject by event time, in whatever order its events arrive.
 
-A session is a reducer over its events: each event is a session of one, and sessions that are at
-most the gap apart are joined. Joining is associative and commutative, so the sessions that result
-do not depend on the order of arrival; a late event may extend, reopen or join sessions.
-The 30-minute gap is Google Analytics' definition; a gap strictly greater starts a new session.
+The definition, over a subject's events in order of time (the device's own clock):
+
+- a gap strictly greater than 30 minutes begins a new session, as in Google Analytics;
+- so does what would make a session longer than 24 hours: activity that goes on without a gap is
+  cut so that each session takes in as many whole cells (hours, see `core.cells`) as fit;
+- so does an event that names another campaign than the one before it did (a rule, off);
+- events that carry a session id of the client's own are one session, whatever their times, where
+  the rules honour such ids (off), and no others are in it.
+
+Sessions are cut out of cells, which do not depend on the order of arrival. So a late event may
+extend, reopen, join or, by moving a cut, split sessions; the result is that of the sorted events.
+A session that was published keeps its id as long as the moment at which it began is in it: of
+several that become one the earliest stays, and the others are withdrawn as merged into it.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from bisect import bisect_right
+from functools import reduce
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from trackstream.core.records import Campaign, Session
+from trackstream.core.cells import Cell, Moment, inserted, joined, total
+from trackstream.core.rules import HOUR_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trackstream.core.records import Event
+    from trackstream.core.records import Campaign
+    from trackstream.core.rules import Rules
 
-__all__ = ["SessionState", "add", "find", "of_event", "published"]
+__all__ = ["Change", "SessionState", "Visit", "add", "find", "revised"]
 
-_PAGE_VIEWS = frozenset({"page_view", "screen_view"})
-
-Moment = tuple[int, str]
-"""(event time in ms, event id): orders events of the same millisecond, too."""
+_MOST_CELLS = 512
+"""Of one session; beyond it cells are joined by hours, and are not cut any finer then."""
 
 
 class SessionState(msgspec.Struct, frozen=True, array_like=True):
     """One session so far."""
 
     session_id: str
-    start: Moment
-    end: Moment
-    event_count: int = 1
-    page_views: int = 0
-    conversions: int = 0
-    revenue_micros: int = 0
-    currency: str | None = None
-    entry: tuple[int, str, str] | None = None
-    """(time, event id, URL) of the first page."""
-    exit: tuple[int, str, str] | None = None
-    campaign: tuple[int, str, Campaign] | None = None
-    """The first campaign that the session names."""
-    browser: str | None = None
-    os_name: str | None = None
-    device_model: str | None = None
-    country: str | None = None
-    city: str | None = None
-    bot: bool = False
-    revision: int = 0
-    """The revision last published; 0: none yet."""
-    changed: bool = True
+    cells: list[Cell]
+    """In order of time; at least one."""
+    revision: int = 1
+    """The revision last published."""
+    changed: bool = False
     """Something has changed since it was last published."""
     closed: bool = False
+    client_id: str | None = None
+    """The client's own id of it, where these are honoured."""
+
+    @property
+    def start(self) -> Moment:
+        """Its first event's."""
+        return self.cells[0].start
+
+    @property
+    def end(self) -> Moment:
+        """Its last event's."""
+        return self.cells[-1].end
 
 
-def of_event(event: Event, *, converted: bool) -> SessionState:
-    """The session that consists of this event alone."""
-    at = (event.timestamp_ms, event.event_id)
-    page = event.context.page_url if event.context else None
-    seen = event.event in _PAGE_VIEWS
-    visit = (*at, page) if seen and page else None
-    digest = hashlib.blake2b(f"{event.subject}|{event.event_id}".encode(), digest_size=16)
-    return SessionState(
-        session_id=digest.hexdigest(),
-        start=at,
-        end=at,
-        page_views=int(seen),
-        conversions=int(converted),
-        revenue_micros=event.revenue_micros or 0,
-        currency=event.currency,
-        entry=visit,
-        exit=visit,
-        campaign=(*at, event.campaign) if event.campaign else None,
-        browser=event.browser,
-        os_name=event.os_name,
-        device_model=event.device_model,
-        country=event.country,
-        city=event.city,
-        bot=event.bot,
-    )
+class Visit(NamedTuple):
+    """An event to be put into its session."""
+
+    cell: Cell
+    client_id: str | None = None
+
+
+class Change(NamedTuple):
+    """What adding events did to a subject's sessions."""
+
+    sessions: list[SessionState]
+    """All of them, in order of time."""
+    opened: list[SessionState]
+    """Those that are new, at revision 1."""
+    gone: list[tuple[SessionState, str]]
+    """Those that are no more, and the session in which each of them begins now."""
+    splits: int
+    """How often, in the subject's life, a session was split off another."""
 
 
 def add(
-    sessions: Iterable[SessionState], one: SessionState, *, gap_ms: int
-) -> tuple[list[SessionState], list[tuple[SessionState, str]]]:
-    """Add a session (of one event) to a subject's sessions.
-
-    Returns:
-        The sessions after, by start; and those that were published before and now are part of
-        another, each with that other's id.
-    """
-    near: list[SessionState] = []
-    rest: list[SessionState] = []
-    for other in sessions:
-        apart = max(other.start[0] - one.end[0], one.start[0] - other.end[0])
-        (near if apart <= gap_ms else rest).append(other)
-    joined = one
-    for other in near:
-        joined = _joined(joined, other)
-    absorbed = [
-        (other, joined.session_id)
-        for other in near
-        if other.session_id != joined.session_id and other.revision
-    ]
-    return sorted([*rest, joined], key=lambda s: s.start), absorbed
-
-
-def find(sessions: Iterable[SessionState], at_ms: int) -> SessionState | None:
-    """The session whose span holds this time."""
-    return next((one for one in sessions if one.start[0] <= at_ms <= one.end[0]), None)
-
-
-def published(
-    state: SessionState,
+    sessions: list[SessionState],
+    visits: Iterable[Visit],
     *,
-    app_id: str,
     subject: str,
-    person: str,
-    status: str,
-    merged_into: str | None = None,
-) -> Session:
-    """The record of this state, under its own revision."""
-    return Session(
-        session_id=state.session_id,
-        revision=state.revision,
-        app_id=app_id,
-        person=person,
-        subject=subject,
-        status=status,
-        merged_into=merged_into,
-        started_at_ms=state.start[0],
-        ended_at_ms=state.end[0],
-        event_count=state.event_count,
-        page_views=state.page_views,
-        conversions=state.conversions,
-        revenue_micros=state.revenue_micros,
-        currency=state.currency,
-        entry_page=state.entry[2] if state.entry else None,
-        exit_page=state.exit[2] if state.exit else None,
-        campaign=state.campaign[2] if state.campaign else None,
-        browser=state.browser,
-        os_name=state.os_name,
-        device_model=state.device_model,
-        country=state.country,
-        city=state.city,
-        bot=state.bot,
+    splits: int,
+    rules: Rules,
+) -> Change:
+    """Add events to a subject's sessions.
+
+    Args:
+        sessions: Before, in order of time.
+        visits: The events, in any order.
+        subject: Whose they are; goes into the ids.
+        splits: Of the last change; 0 at first.
+        rules: Gap, cap, campaigns, clients' ids.
+    """
+    timed = [one for one in sessions if one.client_id is None]
+    named = [one for one in sessions if one.client_id is not None]
+    known = {one.session_id for one in named}
+    new: list[Cell] = []
+    for cell, client_id in visits:
+        if client_id is None:
+            new.append(cell)
+        else:
+            named = _named(named, cell, client_id, subject)
+    change = _timed(timed, new, subject, splits, rules) if new else Change(timed, [], [], splits)
+    named = [
+        one if one.session_id in known else msgspec.structs.replace(one, changed=False)
+        for one in named
+    ]
+    return change._replace(
+        sessions=sorted([*change.sessions, *named], key=lambda one: one.start),
+        opened=[*change.opened, *(one for one in named if one.session_id not in known)],
     )
 
 
-def _joined(a: SessionState, b: SessionState) -> SessionState:
-    """Both as one. It keeps the id of a published one, of the earlier where both are."""
-    first, second = (a, b) if a.start <= b.start else (b, a)
-    known = [one for one in (first, second) if one.revision]
-    keeper = known[0] if known else first
-    entries = [one.entry for one in (a, b) if one.entry]
-    exits = [one.exit for one in (a, b) if one.exit]
-    campaigns = [one.campaign for one in (a, b) if one.campaign]
-    return SessionState(
-        session_id=keeper.session_id,
-        start=first.start,
-        end=max(a.end, b.end),
-        event_count=a.event_count + b.event_count,
-        page_views=a.page_views + b.page_views,
-        conversions=a.conversions + b.conversions,
-        revenue_micros=a.revenue_micros + b.revenue_micros,
-        currency=first.currency or second.currency,
-        entry=min(entries, default=None),
-        exit=max(exits, default=None),
-        campaign=min(campaigns, key=lambda c: c[:2], default=None),
-        browser=first.browser or second.browser,
-        os_name=first.os_name or second.os_name,
-        device_model=first.device_model or second.device_model,
-        country=first.country or second.country,
-        city=first.city or second.city,
-        bot=a.bot or b.bot,
-        revision=keeper.revision,
-        changed=True,
-        closed=False,
+def find(
+    sessions: Iterable[SessionState], at: Moment, client_id: str | None
+) -> SessionState | None:
+    """The session of an event that was added."""
+    if client_id is not None:
+        return next((one for one in sessions if one.client_id == client_id), None)
+    return next(
+        (one for one in sessions if one.client_id is None and one.start <= at <= one.end), None
     )
+
+
+def revised(one: SessionState) -> SessionState:
+    """The session as it is to be published again."""
+    return msgspec.structs.replace(one, revision=one.revision + 1, changed=False)
+
+
+def _named(
+    named: list[SessionState], cell: Cell, client_id: str, subject: str
+) -> list[SessionState]:
+    """The clients' sessions with an event more in the one of this id.
+
+    Two subjects may use the same id (many clients take the time of the start), so ours is made of
+    both.
+    """
+    before = next((one for one in named if one.client_id == client_id), None)
+    if before is None:
+        session_id = _digest(subject, "client", client_id)
+        return [*named, SessionState(session_id=session_id, cells=[cell], client_id=client_id)]
+    cells = [joined(before.cells[0], cell)]
+    after = msgspec.structs.replace(before, cells=cells, changed=True, closed=False)
+    return [after if one is before else one for one in named]
+
+
+def _timed(
+    sessions: list[SessionState], new: list[Cell], subject: str, splits: int, rules: Rules
+) -> Change:
+    """Only what is within reach of the new cells is cut anew; the rest stays as it is."""
+    kept: list[SessionState] = []
+    opened: list[SessionState] = []
+    gone: list[tuple[SessionState, str]] = []
+    fresh = {one.start for one in new}
+    for before, cells in _runs(sessions, new, rules.session_gap_ms):
+        if not cells:
+            kept += before
+            continue
+        held = reduce(
+            lambda held, cell: inserted(held, cell, rules=rules),
+            cells,
+            [cell for one in before for cell in one.cells],
+        )
+        cuts = _cut(held, rules)
+        claims = _claims(before, [cut[0].start for cut in cuts])
+        for cut, claimants in zip(cuts, claims, strict=True):
+            if claimants:
+                first, *others = claimants
+                kept.append(_now(first, cut))
+                gone += [(one, first.session_id) for one in others]
+                continue
+            begins = cut[0].start
+            splits += begins not in fresh
+            # A moment that begins a session for the second time makes another id than before.
+            words = (str(begins[1]),) if begins in fresh else (str(begins[1]), str(splits))
+            opened.append(SessionState(session_id=_digest(subject, *words), cells=_coarse(cut)))
+    return Change([*kept, *opened], opened, gone, splits)
+
+
+def _runs(
+    sessions: list[SessionState], new: list[Cell], gap_ms: int
+) -> list[tuple[list[SessionState], list[Cell]]]:
+    """Sessions and new cells in stretches without a gap."""
+    pieces: list[tuple[Moment, Moment, SessionState | None, Cell | None]] = [
+        *((one.start, one.end, one, None) for one in sessions),
+        *((one.start, one.end, None, one) for one in new),
+    ]
+    runs: list[tuple[list[SessionState], list[Cell]]] = []
+    ended_ms: int | None = None
+    for start, end, session, cell in sorted(pieces, key=lambda piece: piece[0]):
+        if ended_ms is None or start[0] - ended_ms > gap_ms:
+            runs.append(([], []))
+            ended_ms = end[0]
+        ended_ms = max(ended_ms, end[0])
+        if session is not None:
+            runs[-1][0].append(session)
+        if cell is not None:
+            runs[-1][1].append(cell)
+    return runs
+
+
+def _cut(cells: list[Cell], rules: Rules) -> list[list[Cell]]:
+    """The sessions of these cells."""
+    cuts: list[list[Cell]] = []
+    named: Campaign | None = None
+    for cell in cells:
+        campaign = cell.campaign[2] if cell.campaign else None
+        another = campaign is not None and not _same(campaign, named)
+        if (
+            not cuts
+            or cell.start[0] - cuts[-1][-1].end[0] > rules.session_gap_ms
+            or cell.end[0] - cuts[-1][0].start[0] > rules.session_cap_ms
+            or (rules.session_per_campaign and another)
+        ):
+            cuts.append([cell])
+            named = campaign
+        else:
+            cuts[-1].append(cell)
+            named = campaign or named
+    return cuts
+
+
+def _same(a: Campaign, b: Campaign | None) -> bool:
+    """Whether both are the same campaign; each click on an ad has an id of its own."""
+    return b is not None and msgspec.structs.replace(a, click_ids={}) == msgspec.structs.replace(
+        b, click_ids={}
+    )
+
+
+def _claims(before: list[SessionState], starts: list[Moment]) -> list[list[SessionState]]:
+    """For each cut, the sessions that began in it, earliest first."""
+    claims: list[list[SessionState]] = [[] for _ in starts]
+    for one in before:
+        claims[bisect_right(starts, one.start) - 1].append(one)
+    return claims
+
+
+def _now(before: SessionState, cells: list[Cell]) -> SessionState:
+    if before.cells == cells:
+        return before
+    return msgspec.structs.replace(before, cells=_coarse(cells), changed=True, closed=False)
+
+
+def _coarse(cells: list[Cell]) -> list[Cell]:
+    if len(cells) <= _MOST_CELLS:
+        return cells
+    hours: dict[int, list[Cell]] = {}
+    for cell in cells:
+        hours.setdefault(cell.start[0] // HOUR_MS, []).append(cell)
+    return [total(held) for held in hours.values()]
+
+
+def _digest(subject: str, *words: str) -> str:
+    return hashlib.blake2b("|".join((subject, *words)).encode(), digest_size=16).hexdigest()

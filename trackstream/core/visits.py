@@ -3,21 +3,28 @@
 Safe to run twice: state carries the last applied source offset, and every remembered event id the
 offset that brought it. A client's retry (the same id at another offset) is dropped; a replay (the
 same offset again) is not applied again, but its outputs are made again, with the same ids.
+
+Sessions and users are kept by the device's own clock, whose error shifts all of them alike: so they
+do not depend on when the error became known. See docs/decisions/sessions.md.
 """
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from trackstream.core import sessions
-from trackstream.core.enrichment import clock_offset_ms, enriched
-from trackstream.core.identifiers import person_of
+from trackstream.core.activity import AppActivity, first_in, in_windows
+from trackstream.core.cells import Moment, cell_of, mark
+from trackstream.core.enrichment import clock_offset_ms, device_ms, enriched
+from trackstream.core.identifiers import event_identifiers, person_of
 from trackstream.core.matching.ask import conversion_of, is_conversion, links_of, probes_of
-from trackstream.core.records import Envelope, Event, Link, Probe, RawEvent, Session
-from trackstream.core.sessions import SessionState
+from trackstream.core.persons import person_links
+from trackstream.core.records import Envelope, Event, Link, PersonLink, Probe, RawEvent, Session
+from trackstream.core.sessions import SessionState, Visit
+from trackstream.core.users import UserMark, marked, user_at
+from trackstream.core.visitor import VisitorState, due_ms, kept, passed, person_in, record_of
 
 if TYPE_CHECKING:
     from trackstream.core.lookups import Place, UserAgent
@@ -28,25 +35,6 @@ __all__ = ["VisitOutcome", "VisitorState", "due_ms", "passed", "visit"]
 _MOST_LINKS = 64
 
 
-class VisitorState(msgspec.Struct, frozen=True, array_like=True):
-    """What is remembered of one subject."""
-
-    app_id: str
-    subject: str
-    applied: int = -1
-    """Source offset of the last envelope applied."""
-    clock_offset_ms: int | None = None
-    """Least (arrival - sent_at) over its requests."""
-    user_id: str | None = None
-    person: str = ""
-    recent: dict[int, int] = {}
-    """64-bit hash of an event id -> the offset that brought it; oldest first, bounded."""
-    linked: list[int] = []
-    """Hashes of the links already written."""
-    sessions: list[SessionState] = []
-    newest_ms: int = 0
-
-
 class VisitOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What goes out of one envelope."""
 
@@ -54,8 +42,22 @@ class VisitOutcome(msgspec.Struct, frozen=True, kw_only=True):
     sessions: list[Session] = []
     links: list[Link] = []
     probes: list[Probe] = []
+    persons: list[PersonLink] = []
+    activity: dict[int, AppActivity] = {}
+    """Changes of the app's windows, by where they begin; none in a replay."""
     duplicates: int = 0
     """Events dropped because another message had brought their id before."""
+
+
+class _Seen(NamedTuple):
+    """A new event, as it came and as it goes out."""
+
+    raw: RawEvent
+    at: Moment
+    """By the device's clock."""
+    event: Event
+    client_id: str | None
+    """The client's session id, where it is honoured."""
 
 
 def visit(
@@ -79,7 +81,7 @@ def visit(
 
     Returns:
         The state after, and what to send: each event once, sessions that opened or were merged
-        into others, links and probes for the identity log.
+        into others, links and probes for the identity log, and what it says of who is whom.
     """
     before = state or VisitorState(app_id=envelope.app_id, subject=envelope.subject)
     replay = offset <= before.applied
@@ -90,177 +92,210 @@ def visit(
         clock_offset_ms=clock_offset_ms(before.clock_offset_ms, envelope),
         recent=_remembered(before, raws, offset, rules),
     )
-    events: list[Event] = []
-    for raw in raws:
-        user_id = raw.user_id or after.user_id
-        person = person_of(
-            user_id=user_id,
-            device_id=raw.device_id,
-            cookie_id=raw.cookie_id,
-            subject=envelope.subject,
+    times = [
+        device_ms(r.timestamp_ms, envelope, error_ms=after.error_ms, rules=rules) for r in raws
+    ]
+    moments = [(at_ms, mark(raw.event_id)) for at_ms, raw in zip(times, raws, strict=True)]
+    after = msgspec.structs.replace(after, users=_users(after.users, raws, moments, rules))
+    seen = [
+        _Seen(
+            raw,
+            at,
+            _event(raw, at, envelope, after, place=place, user_agent=user_agent, rules=rules),
+            raw.session_id if rules.client_sessions else None,
         )
-        events.append(
-            enriched(
-                raw,
-                envelope,
-                offset_ms=after.clock_offset_ms,
-                person=person,
-                user_id=user_id,
-                place=place,
-                user_agent=user_agent,
-                rules=rules,
-            )
-        )
-        after = msgspec.structs.replace(after, user_id=user_id, person=person)
-    after, records = _sat_again(after, events) if replay else _sat(after, events, rules)
-    after, links = _linked(after, raws, events, everything=replay)
-    events = [_in_session(event, after) for event in events]
+        for raw, at in zip(raws, moments, strict=True)
+    ]
+    if replay:
+        records, activity = _sat_again(after, seen), dict[int, AppActivity]()
+    else:
+        after, records, activity = _sat(before, after, seen, rules)
+    after, links = _linked(after, seen, everything=replay)
+    after, persons = _told(after, seen, everything=replay)
     return after, VisitOutcome(
-        events=events,
+        events=[_in_session(one, after) for one in seen],
         sessions=records,
         links=links,
         probes=[
             probe
-            for raw, event in zip(raws, events, strict=True)
-            if (conversion := conversion_of(raw, event, rules=rules))
+            for one in seen
+            if (conversion := conversion_of(one.raw, one.event, rules=rules))
             for probe in probes_of(conversion)
         ],
+        persons=persons,
+        activity=activity,
         duplicates=len(envelope.events) - len(raws),
     )
 
 
-def due_ms(state: VisitorState, *, rules: Rules) -> int | None:
-    """From when on a tick has work here, epoch milliseconds; 0: at once; None: not at all."""
-    waiting = [one for one in state.sessions if one.changed or not one.closed]
-    if any(one.changed for one in waiting):
-        return 0
-    idle = min((one.end[0] for one in waiting), default=None)
-    return None if idle is None else idle + rules.session_gap_ms + 1
-
-
-def passed(state: VisitorState, *, at_ms: int, rules: Rules) -> tuple[VisitorState, list[Session]]:
-    """What the passing of time does: idle sessions close, changed ones are published.
-
-    Args:
-        state: the state before.
-        at_ms: now, epoch milliseconds.
-        rules: the gap; how long closed sessions are remembered for late events.
-
-    Returns:
-        The state after, and the sessions to publish.
-    """
-    kept: list[SessionState] = []
-    records: list[Session] = []
-    for one in state.sessions:
-        closes = not one.closed and at_ms - one.end[0] > rules.session_gap_ms
-        now = one
-        if closes or one.changed:
-            now = msgspec.structs.replace(
-                one, revision=one.revision + 1, changed=False, closed=one.closed or closes
-            )
-            records.append(_record(state, now))
-        kept.append(now)
-    return msgspec.structs.replace(state, sessions=kept), records
-
-
 def _new(state: VisitorState, envelope: Envelope, offset: int) -> list[RawEvent]:
     """The envelope's events that no other message has brought, each id once."""
-    once = {_hash(raw.event_id): raw for raw in reversed(envelope.events)}
+    once = {mark(raw.event_id): raw for raw in reversed(envelope.events)}
     return [
         raw
         for raw in envelope.events
-        if once[mark := _hash(raw.event_id)] is raw and state.recent.get(mark, offset) == offset
+        if once[name := mark(raw.event_id)] is raw and state.recent.get(name, offset) == offset
     ]
 
 
 def _remembered(
     state: VisitorState, raws: list[RawEvent], offset: int, rules: Rules
 ) -> dict[int, int]:
-    recent = state.recent | {_hash(raw.event_id): offset for raw in raws}
+    recent = state.recent | {mark(raw.event_id): offset for raw in raws}
     surplus = len(recent) - rules.max_recent_events
     return dict(list(recent.items())[surplus:]) if surplus > 0 else recent
 
 
-def _sat(
-    state: VisitorState, events: list[Event], rules: Rules
-) -> tuple[VisitorState, list[Session]]:
-    """The events put into sessions; records of sessions that opened or were merged away."""
-    now = state.sessions
-    gone: list[tuple[SessionState, str]] = []
-    for event in events:
-        one = sessions.of_event(event, converted=is_conversion(event.event, rules))
-        now, absorbed = sessions.add(now, one, gap_ms=rules.session_gap_ms)
-        gone += absorbed
-    opened = {one.session_id for one in now if not one.revision}
-    now = [
-        msgspec.structs.replace(one, revision=1, changed=False) if one.session_id in opened else one
-        for one in now
-    ]
-    newest_ms = max([state.newest_ms, *(event.timestamp_ms for event in events)])
-    after = msgspec.structs.replace(
-        state, sessions=_kept(now, newest_ms, rules), newest_ms=newest_ms
+def _users(
+    users: list[UserMark], raws: list[RawEvent], moments: list[Moment], rules: Rules
+) -> list[UserMark]:
+    for raw, at in zip(raws, moments, strict=True):
+        if raw.event in rules.logout_events:
+            users = marked(users, at, None)
+        elif raw.user_id is not None:
+            users = marked(users, at, raw.user_id)
+    return users
+
+
+def _event(
+    raw: RawEvent,
+    at: Moment,
+    envelope: Envelope,
+    state: VisitorState,
+    *,
+    place: Place,
+    user_agent: UserAgent,
+    rules: Rules,
+) -> Event:
+    user_id = raw.user_id or user_at(state.users, at)
+    return enriched(
+        raw,
+        envelope,
+        at_ms=at[0] + state.error_ms,
+        person=person_of(
+            user_id=user_id,
+            device_id=raw.device_id,
+            cookie_id=raw.cookie_id,
+            subject=envelope.subject,
+        ),
+        user_id=user_id,
+        place=place,
+        user_agent=user_agent,
+        rules=rules,
     )
-    merged = [
-        sessions.published(
-            msgspec.structs.replace(one, revision=one.revision + 1),
-            app_id=state.app_id,
-            subject=state.subject,
-            person=state.person,
-            status="merged",
-            merged_into=survivor,
+
+
+def _sat(
+    before: VisitorState, after: VisitorState, seen: list[_Seen], rules: Rules
+) -> tuple[VisitorState, list[Session], dict[int, AppActivity]]:
+    """The events put into sessions; records of what opened or was merged away; what it counts."""
+    visits = [
+        Visit(
+            cell_of(one.event, at_ms=one.at[0], converted=is_conversion(one.event.event, rules)),
+            one.client_id,
         )
-        for one, survivor in gone
+        for one in seen
     ]
-    return after, [*merged, *(_record(after, one) for one in now if one.session_id in opened)]
+    change = sessions.add(
+        before.sessions, visits, subject=after.subject, splits=after.splits, rules=rules
+    )
+    now = msgspec.structs.replace(after, sessions=change.sessions, splits=change.splits)
+    opened = {one.session_id for one in change.opened}
+    held = [
+        msgspec.structs.replace(one, changed=True)
+        if one.session_id not in opened and _differs(before, now, one)
+        else one
+        for one in change.sessions
+    ]
+    now, activity = _counted(before, now, seen, rules)
+    newest_ms = max([before.newest_ms, *(one.at[0] for one in seen)])
+    now = msgspec.structs.replace(now, sessions=kept(held, newest_ms, rules), newest_ms=newest_ms)
+    merged = [
+        record_of(
+            now, msgspec.structs.replace(one, revision=one.revision + 1), merged_into=survivor
+        )
+        for one, survivor in change.gone
+    ]
+    return now, [*merged, *(record_of(now, one) for one in change.opened)], activity
 
 
-def _sat_again(state: VisitorState, events: list[Event]) -> tuple[VisitorState, list[Session]]:
+def _differs(before: VisitorState, after: VisitorState, one: SessionState) -> bool:
+    """Whether what is known of the subject by now changes what was published of a session."""
+    return before.error_ms != after.error_ms or (
+        before.users != after.users and person_in(before, one) != person_in(after, one)
+    )
+
+
+def _counted(
+    before: VisitorState, after: VisitorState, seen: list[_Seen], rules: Rules
+) -> tuple[VisitorState, dict[int, AppActivity]]:
+    """What the app's windows count of these events."""
+    times = [one.event.timestamp_ms for one in seen]
+    converted = [one.event.timestamp_ms for one in seen if is_conversion(one.event.event, rules)]
+    active, actives = first_in(before.active, times)
+    converting, convertings = first_in(before.converting, converted)
+    events, conversions = in_windows(times), in_windows(converted)
+    started = in_windows(one.start[0] + after.error_ms for one in after.sessions)
+    started.subtract(in_windows(one.start[0] + before.error_ms for one in before.sessions))
+    windows = {*events, *(window for window, count in started.items() if count)}
+    return msgspec.structs.replace(after, active=active, converting=converting), {
+        window: AppActivity(
+            active_subjects=actives[window],
+            converting_subjects=convertings[window],
+            events=events[window],
+            conversions=conversions[window],
+            sessions_started=started[window],
+        )
+        for window in sorted(windows)
+    }
+
+
+def _sat_again(state: VisitorState, seen: list[_Seen]) -> list[Session]:
     """A replay changes nothing: the sessions that its events are in are published as they are."""
     touched = {
         one.session_id: one
-        for event in events
-        if (one := sessions.find(state.sessions, event.timestamp_ms))
+        for event in seen
+        if (one := sessions.find(state.sessions, event.at, event.client_id))
     }
-    return state, [_record(state, one) for one in touched.values()]
-
-
-def _kept(now: list[SessionState], newest_ms: int, rules: Rules) -> list[SessionState]:
-    """Closed and published sessions are forgotten when no late event is to change them."""
-    oldest_ms = newest_ms - rules.session_memory_ms
-    kept = [one for one in now if one.changed or not one.closed or one.end[0] >= oldest_ms]
-    surplus = len(kept) - rules.max_sessions
-    idle = [one.session_id for one in kept if one.closed and not one.changed][: max(0, surplus)]
-    return [one for one in kept if one.session_id not in idle]
+    return [record_of(state, one) for one in touched.values()]
 
 
 def _linked(
-    state: VisitorState, raws: list[RawEvent], events: list[Event], *, everything: bool
+    state: VisitorState, seen: list[_Seen], *, everything: bool
 ) -> tuple[VisitorState, list[Link]]:
     """Links not written before; all of them again in a replay."""
     linked, links = dict.fromkeys(state.linked), list[Link]()
-    for raw, event in zip(raws, events, strict=True):
-        for link in links_of(raw, app_id=state.app_id, at_ms=event.timestamp_ms):
-            pair = _hash(f"{link.identifier} {link.other}")
+    for one in seen:
+        for link in links_of(one.raw, app_id=state.app_id, at_ms=one.event.timestamp_ms):
+            pair = mark(f"{link.identifier} {link.other}")
             if everything or pair not in linked:
                 links.append(link)
             linked[pair] = None
     return msgspec.structs.replace(state, linked=list(linked)[-_MOST_LINKS:]), links
 
 
-def _in_session(event: Event, state: VisitorState) -> Event:
-    found = sessions.find(state.sessions, event.timestamp_ms)
-    return msgspec.structs.replace(event, session_id=found.session_id if found else "")
+def _told(
+    state: VisitorState, seen: list[_Seen], *, everything: bool
+) -> tuple[VisitorState, list[PersonLink]]:
+    """Person links not written before, or not with so early a time; all again in a replay."""
+    told, links = dict(state.told), list[PersonLink]()
+    for one in seen:
+        identifiers = [i for i in event_identifiers(one.raw) if not i.startswith("click:")]
+        for link in person_links(
+            one.raw,
+            identifiers,
+            app_id=state.app_id,
+            subject=state.subject.partition("|")[2],
+            at_ms=one.event.timestamp_ms,
+        ):
+            name = mark(f"{link.kind} {link.identifier} {link.other}")
+            known_ms = told.get(name)
+            if everything or known_ms is None or link.at_ms < known_ms:
+                links.append(link)
+            told[name] = link.at_ms if known_ms is None else min(known_ms, link.at_ms)
+    return msgspec.structs.replace(state, told=dict(list(told.items())[-_MOST_LINKS:])), links
 
 
-def _record(state: VisitorState, one: SessionState) -> Session:
-    return sessions.published(
-        one,
-        app_id=state.app_id,
-        subject=state.subject,
-        person=state.person,
-        status="closed" if one.closed else "open",
-    )
-
-
-def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+def _in_session(one: _Seen, state: VisitorState) -> Event:
+    found = sessions.find(state.sessions, one.at, one.client_id)
+    return msgspec.structs.replace(one.event, session_id=found.session_id if found else "")

@@ -14,11 +14,12 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    Numeric,
     Table,
     Text,
     false,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from trackstream.storage.schema.columns import json, metadata, money, text, time
 
@@ -97,13 +98,18 @@ fact_sessions = Table(
     text("subject", required=True),
     text("status", required=True),
     text("merged_into"),
+    text("client_session_id"),
     time("started_at", required=True),
     time("ended_at", required=True),
+    Column("duration_ms", BigInteger, nullable=False),
     Column("event_count", BigInteger, nullable=False),
     Column("page_views", BigInteger, nullable=False),
+    Column("bounced", Boolean, nullable=False),
     Column("conversions", BigInteger, nullable=False),
-    money("revenue"),
+    Column("conversion_names", ARRAY(Text), nullable=False),
+    Column("revenue", Numeric(20, 6), comment="NULL: in several currencies"),
     text("currency"),
+    Column("revenues", JSONB(none_as_null=True), comment="amounts by currency"),
     text("entry_page"),
     text("exit_page"),
     text("campaign_id"),
@@ -119,6 +125,7 @@ fact_sessions = Table(
     text("country"),
     text("city"),
     Column("bot", Boolean, nullable=False),
+    Column("clock_error_ms", BigInteger, nullable=False, comment="added to the device's times"),
     Index(None, "app_id", "started_at"),
     Index(None, "app_id", "person", "started_at"),
 )

@@ -6,6 +6,7 @@ Times stay milliseconds and money stays millionths here; the INSERT converts (`s
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -101,20 +102,37 @@ def event_row(event: Event) -> Row:
 
 _SESSION = {
     **_same("app_id", "session_id", "revision", "person", "subject", "status", "merged_into"),
+    "client_session_id": "client_session_id",
     "started_at": "started_at_ms",
     "ended_at": "ended_at_ms",
-    **_same("event_count", "page_views", "conversions"),
-    "revenue": "revenue_micros",
-    **_same("currency", "entry_page", "exit_page", "browser", "os_name", "device_model"),
-    **_same("country", "city", "bot"),
+    **_same("duration_ms", "event_count", "page_views", "bounced", "conversions"),
+    **_same("entry_page", "exit_page", "browser", "os_name", "device_model"),
+    **_same("country", "city", "bot", "clock_error_ms"),
 }
 _session = _getter(_SESSION)
-SESSION_COLUMNS = (*_SESSION, *_CAMPAIGN)
+_REVENUE = ("conversion_names", "revenue", "currency", "revenues")
+SESSION_COLUMNS = (*_SESSION, *_CAMPAIGN, *_REVENUE)
 
 
 def session_row(session: Session) -> Row:
     """The row of `fact_sessions`."""
-    return (*_session(session), *_campaign(session.campaign or _NO_CAMPAIGN))
+    return (
+        *_session(session),
+        *_campaign(session.campaign or _NO_CAMPAIGN),
+        _json(session.conversion_names),
+        *_revenue(session.revenue_micros),
+    )
+
+
+def _revenue(micros: dict[str, int]) -> Row:
+    """The amount and its currency, if there is but one, and all of them as JSON."""
+    if not micros:
+        return 0, None, None
+    amounts = ", ".join(
+        f"{_json(currency)}: {Decimal(amount).scaleb(-6):f}" for currency, amount in micros.items()
+    )
+    alone = next(iter(micros.items())) if len(micros) == 1 else (None, None)
+    return alone[1], alone[0] or None, f"{{{amounts}}}"
 
 
 _ATTRIBUTION = {

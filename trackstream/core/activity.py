@@ -1,0 +1,80 @@
+"""What goes on in an app, in windows of 30 minutes that begin every 5.
+
+A subject remembers in which slices of 5 minutes it was active, so it knows for each window whether
+an event is its first there. A count of active subjects is thus exact and needs no set: it is a
+number that each subject has counted up once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "HOP_MS",
+    "WINDOW_MS",
+    "AppActivity",
+    "Slices",
+    "first_in",
+    "in_windows",
+    "remembered",
+    "windows_of",
+]
+
+HOP_MS = 5 * 60_000
+WINDOW_MS = 30 * 60_000
+_HOPS = WINDOW_MS // HOP_MS
+_MOST_SLICES = 24 * 3_600_000 // HOP_MS
+
+Slices = list[int]
+"""Numbers of slices of 5 minutes since 1970, in order."""
+
+
+class AppActivity(msgspec.Struct, frozen=True, array_like=True):
+    """Counts of one window; also a change of them."""
+
+    active_subjects: int = 0
+    converting_subjects: int = 0
+    """Those with a conversion."""
+    events: int = 0
+    conversions: int = 0
+    sessions_started: int = 0
+    applied: int = -1
+    """Source offset of the last message counted, so that its replay is not."""
+
+    @property
+    def conversion_rate(self) -> float:
+        """The share of active subjects that have converted; 0 if there are none."""
+        return self.converting_subjects / self.active_subjects if self.active_subjects else 0.0
+
+
+def windows_of(at_ms: int) -> range:
+    """Where the windows begin that this moment is in, epoch milliseconds."""
+    last = at_ms // HOP_MS * HOP_MS
+    return range(last - WINDOW_MS + HOP_MS, last + 1, HOP_MS)
+
+
+def in_windows(times_ms: Iterable[int]) -> Counter[int]:
+    """How many of these moments each window has, by its beginning."""
+    return Counter(window for at_ms in times_ms for window in windows_of(at_ms))
+
+
+def first_in(known: Slices, times_ms: Iterable[int]) -> tuple[Slices, Counter[int]]:
+    """The slices with these moments', and the windows in which they are a subject's first."""
+    slices = set(known)
+    windows: Counter[int] = Counter()
+    for new in sorted({at_ms // HOP_MS for at_ms in times_ms} - slices):
+        for window in range(new - _HOPS + 1, new + 1):
+            windows[window * HOP_MS] += slices.isdisjoint(range(window, window + _HOPS))
+        slices.add(new)
+    return remembered(slices), +windows
+
+
+def remembered(slices: Iterable[int]) -> Slices:
+    """The newest slices, of a day at most: older windows are not shown any more."""
+    return sorted(slices)[-_MOST_SLICES:]

@@ -1,0 +1,164 @@
+"""What sessions are made of: events of one subject, added up in cells that need never be split.
+
+A cell holds events of one slot of time (an hour, usually) that are at most the gap apart. Joining
+two cells is associative and commutative, so the cells of a subject are the same for every order
+of arrival; sessions are then cut out of them (`core.sessions`), again and again as they change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from trackstream.core.records import Campaign
+from trackstream.core.rules import HOUR_MS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trackstream.core.records import Event
+    from trackstream.core.rules import Rules
+
+__all__ = ["Cell", "Moment", "cell_of", "inserted", "joined", "mark", "total"]
+
+T = TypeVar("T")
+
+_PAGE_VIEWS = frozenset({"page_view", "screen_view"})
+_CELLS_PER_CAP = 24
+
+Moment = tuple[int, int]
+"""(time in ms by the device's clock, hash of the event id): orders events of one ms, too."""
+
+
+Device = tuple[str | None, str | None, str | None]
+"""Browser, operating system, model."""
+Where = tuple[str | None, str | None]
+"""Country, city."""
+
+
+class Cell(msgspec.Struct, frozen=True, array_like=True):
+    """Some events, added up. Times are the device's own, uncorrected."""
+
+    start: Moment
+    end: Moment
+    event_count: int = 1
+    page_views: int = 0
+    conversions: dict[str, int] = {}
+    """By the event's name."""
+    revenue_micros: dict[str, int] = {}
+    """By currency; an unknown one is the empty text."""
+    entry: tuple[int, int, str] | None = None
+    """(time, hash, URL) of the first page."""
+    exit: tuple[int, int, str] | None = None
+    campaign: tuple[int, int, Campaign] | None = None
+    """The first campaign that is named."""
+    device: tuple[int, int, Device] | None = None
+    where: tuple[int, int, Where] | None = None
+    """Those of the first event of which anything of it is known."""
+    bot: bool = False
+
+
+def mark(text: str) -> int:
+    """64 bits that stand for a text in state, where the text itself would take more."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def cell_of(event: Event, *, at_ms: int, converted: bool) -> Cell:
+    """The cell of this event alone.
+
+    Args:
+        event: Enriched.
+        at_ms: Its time by the device's clock.
+        converted: Whether the rules call it a conversion.
+    """
+    at = (at_ms, mark(event.event_id))
+    page = event.context.page_url if event.context else None
+    seen = event.event in _PAGE_VIEWS
+    visit = (*at, page) if seen and page else None
+    device = (event.browser, event.os_name, event.device_model)
+    where = (event.country, event.city)
+    return Cell(
+        start=at,
+        end=at,
+        page_views=int(seen),
+        conversions={event.event: 1} if converted else {},
+        revenue_micros={event.currency or "": event.revenue_micros} if event.revenue_micros else {},
+        entry=visit,
+        exit=visit,
+        campaign=(*at, event.campaign) if event.campaign else None,
+        device=(*at, device) if any(device) else None,
+        where=(*at, where) if any(where) else None,
+        bot=event.bot,
+    )
+
+
+def joined(a: Cell, b: Cell) -> Cell:
+    """Both as one; associative and commutative."""
+    return Cell(
+        start=min(a.start, b.start),
+        end=max(a.end, b.end),
+        event_count=a.event_count + b.event_count,
+        page_views=a.page_views + b.page_views,
+        conversions=_sum(a.conversions, b.conversions),
+        revenue_micros=_sum(a.revenue_micros, b.revenue_micros),
+        entry=_first(a.entry, b.entry),
+        exit=_last(a.exit, b.exit),
+        campaign=_first(a.campaign, b.campaign),
+        device=_first(a.device, b.device),
+        where=_first(a.where, b.where),
+        bot=a.bot or b.bot,
+    )
+
+
+def total(cells: Iterable[Cell]) -> Cell:
+    """All as one; there is at least one."""
+    first, *rest = cells
+    for one in rest:
+        first = joined(first, one)
+    return first
+
+
+def inserted(cells: list[Cell], new: Cell, *, rules: Rules) -> list[Cell]:
+    """The cells with one more, in order of time.
+
+    The slots of time are as wide as the rules let sessions be cut: to the millisecond where a new
+    campaign begins one, else a 24th of the longest session.
+    """
+    width_ms = 1 if rules.session_per_campaign else _width_ms(rules)
+    kept: list[Cell] = []
+    for one in cells:
+        if _together(one, new, gap_ms=rules.session_gap_ms, width_ms=width_ms):
+            new = joined(new, one)
+        else:
+            kept.append(one)
+    return sorted([*kept, new], key=lambda one: one.start)
+
+
+def _width_ms(rules: Rules) -> int:
+    return max(1, min(HOUR_MS, rules.session_cap_ms // _CELLS_PER_CAP))
+
+
+def _together(a: Cell, b: Cell, *, gap_ms: int, width_ms: int) -> bool:
+    apart_ms = max(a.start[0] - b.end[0], b.start[0] - a.end[0])
+    same_slot = a.start[0] // width_ms == b.start[0] // width_ms
+    return apart_ms <= 0 or (same_slot and apart_ms <= gap_ms)
+
+
+def _sum(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
+    if not a or not b:
+        return a or b
+    return {name: a.get(name, 0) + b.get(name, 0) for name in sorted({*a, *b})}
+
+
+def _first(a: tuple[int, int, T] | None, b: tuple[int, int, T] | None) -> tuple[int, int, T] | None:
+    if a is None or b is None:
+        return a or b
+    return a if a[:2] <= b[:2] else b
+
+
+def _last(a: tuple[int, int, T] | None, b: tuple[int, int, T] | None) -> tuple[int, int, T] | None:
+    if a is None or b is None:
+        return a or b
+    return b if a[:2] <= b[:2] else a
