@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from aiokafka import AIOKafkaConsumer
 
 from trackstream import codec
-from trackstream.core.records import Envelope
+from trackstream.core.records import Envelope, Rejected
 
 if TYPE_CHECKING:
     from trackstream.settings import Settings
+
+T = TypeVar("T", Envelope, Rejected)
 
 
 @dataclass
@@ -39,14 +41,19 @@ class Collected:
         """Everything of the app, as soon as there are so many different events of it."""
         async with asyncio.timeout(timeout_s):
             while True:
-                found = [one for one in await self._all() if one.app_id == app_id]
+                found = [one for one in await self._all("raw", Envelope) if one.app_id == app_id]
                 if len({event.event_id for one in found for event in one.events}) >= events:
                     return found
                 await asyncio.sleep(0.2)
 
-    async def _all(self) -> list[Envelope]:
+    async def rejected(self, app_id: str) -> list[list[str]]:
+        """The reasons for which something of the app was refused."""
+        found = await self._all("rejected", Rejected)
+        return [one.reasons for one in found if one.app_id == app_id]
+
+    async def _all(self, topic: str, kind: type[T]) -> list[T]:
         consumer = AIOKafkaConsumer(
-            f"{self.settings.topic_prefix}raw",
+            f"{self.settings.topic_prefix}{topic}",
             bootstrap_servers=(self.settings.kafka_url or "").removeprefix("kafka://"),
             auto_offset_reset="earliest",
             group_id=None,
@@ -54,11 +61,11 @@ class Collected:
         await consumer.start()
         try:
             ends = await consumer.end_offsets(sorted(consumer.assignment()))
-            found: list[Envelope] = []
+            found: list[T] = []
             while any([await consumer.position(one) < end for one, end in ends.items()]):
                 batches = await consumer.getmany(timeout_ms=200)
                 values = [codec.decode(one.value) for some in batches.values() for one in some]
-                found += [one for one in values if isinstance(one, Envelope)]
+                found += [one for one in values if isinstance(one, kind)]
             return found
         finally:
             await consumer.stop()

@@ -1,4 +1,7 @@
-"""rudder-sdk-python as its users use it: `rudder_python.py URL WRITE_KEY`."""
+"""rudder-sdk-python as its users use it: `rudder_python.py URL WRITE_KEY [unnamed]`.
+
+With the last word there is one call more, which has no name.
+"""
 
 import sys
 from typing import Any
@@ -8,7 +11,7 @@ from rudderstack.analytics.client import Client
 USER = "u-rudder"
 
 
-def main(url: str, write_key: str) -> None:
+def main(url: str, write_key: str, *more: str) -> None:
     errors: list[Any] = []
     client = Client(write_key, host=url, on_error=lambda error, _: errors.append(error))
     client.identify(USER, {"plan": "pro"})
@@ -17,9 +20,11 @@ def main(url: str, write_key: str) -> None:
     client.screen(USER, "app", "Cart")
     client.group(USER, "g-1", {"seats": 3})
     client.alias("anon-rudder", USER)
+    if more:
+        client.track(USER, "")
     client.shutdown()
     if errors:
         sys.exit(f"given up: {errors}")
 
 
-main(sys.argv[1], sys.argv[2])
+main(*sys.argv[1:])

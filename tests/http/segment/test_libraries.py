@@ -121,6 +121,25 @@ async def test_rudder_sdk_python(collected: Collected) -> None:
         checked(events_of(envelopes, flaky), user_id="u-rudder")
 
 
+async def test_a_refused_event_keeps_no_library_sending_the_others(collected: Collected) -> None:
+    app_id, key = collected.take_app()
+    async with Flaky(collected.url, plan=()) as flaky:
+        await run(sys.executable, "rudder_python.py", flaky.url, key, "unnamed")
+    assert flaky.statuses == [200]
+    envelopes = await collected.envelopes(app_id, events=6)
+    assert sorted(event.event for one in envelopes for event in one.events) == NAMES
+    assert await collected.rejected(app_id) == [["missing_field"]]
+
+
+@pytest.mark.parametrize("library", ["segment_python.py", "rudder_python.py"])
+async def test_a_wrong_key_is_told_once(collected: Collected, library: str) -> None:
+    more = ["0"] if library == "segment_python.py" else []
+    async with Flaky(collected.url, plan=()) as flaky:
+        with pytest.raises(AssertionError, match="given up: .*APIError"):
+            await run(sys.executable, library, flaky.url, "wk_unknown", *more)
+    assert flaky.statuses == [401]
+
+
 async def test_segment_analytics_node(collected: Collected, node_folder: Path) -> None:
     app_id, key = collected.take_app()
     async with Flaky(collected.url) as flaky:
