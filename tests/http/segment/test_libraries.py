@@ -135,7 +135,7 @@ async def test_a_refused_event_keeps_no_library_sending_the_others(collected: Co
 async def test_a_wrong_key_is_told_once(collected: Collected, library: str) -> None:
     more = ["0"] if library == "segment_python.py" else []
     async with Flaky(collected.url, plan=()) as flaky:
-        with pytest.raises(AssertionError, match="given up: .*APIError"):
+        with pytest.raises(AssertionError, match=r"given up: .*APIError"):
             await run(sys.executable, library, flaky.url, "wk_unknown", *more)
     assert flaky.statuses == [401]
 
