@@ -108,7 +108,8 @@ def test_what_differs_is_told_by_campaign_and_method(
     assert row["rules_version"] == made.version
     assert row["changed"] == len(expected) > 3
     assert row["examples"] == [one.stored.conversion_id for one in expected[:5]]
-    assert sum(one["conversions"] for one in row["methods"]) == len(expected)
+    assert row["only_credits"] == sum(one.only_credits for one in expected) == 1
+    assert sum(one["conversions"] for one in row["methods"]) == len(expected) - 1
     assert sum(one["before"] for one in row["campaigns"]) == len(decisions)
     assert sum(one["after"] for one in row["campaigns"]) == len(decisions)
     nobody = next(one for one in row["campaigns"] if one["campaign_id"] is None)
@@ -116,10 +117,19 @@ def test_what_differs_is_told_by_campaign_and_method(
 
     told = replay("--rules", rules(SHORT)).stdout
     assert f"{len(expected)} of {len(decisions)} decisions differ" in told
+    assert "1 of these in multi-touch credits alone." in told
     more = nobody["after"] - nobody["before"]
     line = next(line for line in told.splitlines() if line.startswith("(none)"))
     assert line.split() == ["(none)", str(nobody["before"]), str(nobody["after"]), f"+{more}"]
     assert f"trackstream explain {expected[0].stored.conversion_id}" in told
+
+
+@pytest.mark.usefixtures("stored")
+def test_rules_that_come_too_late_are_named(rules: Callable[[str], str]) -> None:
+    result = replay("--rules", rules(f'depth = 0\nconversion_events = ["purchase"]\n{SHORT}'))
+    assert result.exit_code == 0
+    assert result.stderr == "without effect on what was gathered: conversion_events, depth\n"
+    assert replay("--rules", rules(SHORT)).stderr == ""
 
 
 @pytest.mark.usefixtures("stored")

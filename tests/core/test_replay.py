@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.core.matching.replaying import NOW_MS, RULES, published, replayed
 from tests.core.matching.world import Scenario, conversion, touch
+from trackstream.core.credits import MODELS, credits_of
 from trackstream.core.matching.decide import Found, decide
 from trackstream.core.records import Attribution, Candidate, Earlier, Touch
 from trackstream.core.replay import Difference, again
@@ -83,9 +84,10 @@ def test_under_other_rules_it_is_as_if_they_had_been_from_the_start(
         assert {name: getattr(one.decision, name) for name in DECIDED} == {
             name: getattr(expected, name) for name in DECIDED
         }
-        changed = any(getattr(one.stored, name) != getattr(expected, name) for name in WHAT)
-        assert (one.revised is not None) == changed
+        decided = any(getattr(one.stored, name) != getattr(expected, name) for name in WHAT)
+        assert (one.revised is None) == (not decided and one.stored.credits == expected.credits)
         if one.revised:
+            assert one.only_credits == (not decided)
             assert one.revised.credits == expected.credits
             assert one.revised.inherited_at_ms == expected.inherited_at_ms
 
@@ -120,6 +122,7 @@ INSTALL = conversion("c1", 90, ["device:0"])
 def stored(**other: object) -> Attribution:
     """An install attributed to `CLICK`."""
     decision = decide(INSTALL, {"t": Found(CLICK, ["device:0"])}, {}, rules=RULES)
+    shared, _ = credits_of(INSTALL, decision, rules=RULES, models=MODELS)
     values: dict[str, object] = {
         **{name: getattr(INSTALL, name) for name in ("conversion_id", "app_id", "kind", "event")},
         **{name: getattr(INSTALL, name) for name in ("event_id", "at_ms", "subject", "person")},
@@ -129,6 +132,7 @@ def stored(**other: object) -> Attribution:
         "confidence": decision.confidence,
         "touch": decision.touch,
         "candidates": decision.candidates,
+        "credits": shared[::-1],
         "rules_version": "old",
         "conversion": INSTALL,
         **other,
@@ -171,16 +175,20 @@ def test_what_is_inherited_is_what_the_first_one_has_now_or_had(
 def test_the_difference_counts_campaigns_and_methods() -> None:
     summer = msgspec.structs.replace(CLICK, campaign_id="summer")
     decision = decide(INSTALL, {"t": Found(summer, ["device:0"])}, {}, rules=RULES)
-    one = stored(touch=summer, candidates=decision.candidates)
+    shared, _ = credits_of(INSTALL, decision, rules=RULES, models=MODELS)
+    one = stored(touch=summer, candidates=decision.candidates, credits=shared)
     strict = msgspec.structs.replace(RULES, click_window_ms=49)
     difference = Difference(examples=2)
     for n in range(3):
         named = msgspec.structs.replace(one, conversion_id=f"c{n}")
         difference.add(again(named, {}, at_ms=NOW_MS, rules=strict))
     difference.add(again(one, {}, at_ms=NOW_MS, rules=RULES))
+    fewer = msgspec.structs.replace(RULES, models=("last", "first"))
+    difference.add(again(one, {}, at_ms=NOW_MS, rules=fewer))
     difference.add(None)
-    assert (difference.replayed, difference.changed, difference.untold) == (4, 3, 1)
-    assert difference.before == {"summer": 4}
-    assert difference.after == {"summer": 1, None: 3}
+    assert (difference.replayed, difference.changed, difference.untold) == (5, 4, 1)
+    assert difference.only_credits == 1
+    assert difference.before == {"summer": 5}
+    assert difference.after == {"summer": 2, None: 3}
     assert difference.methods == {("click_deterministic", "organic"): 3}
     assert difference.examples == ["c0", "c1"]

@@ -95,6 +95,18 @@ def test_what_was_written_is_the_next_thing_that_is_replayed(
     assert back.changed == len(changes)
 
 
+def test_other_models_differ_in_credits_alone(
+    engine: Engine, migrated_url: str, decisions: list[Attribution]
+) -> None:
+    write(migrated_url, *decisions)
+    fewer = msgspec.structs.replace(RULES, models=("last", "linear"), version="fewer")
+    difference, changes = run(engine, wanted(fewer))
+    attributed = [one for one in decisions if one.touch]
+    assert difference.changed == difference.only_credits == len(attributed) == len(changes)
+    assert not difference.methods
+    assert {credit.model for one in changes for credit in one.credits} == {"last", "linear"}
+
+
 def test_conversions_before_the_days_are_taken_as_they_are(
     engine: Engine, migrated_url: str, decisions: list[Attribution]
 ) -> None:

@@ -86,6 +86,7 @@ def replay(
     engine = make_engine(url)
     try:
         rules = _rules(file, engine, whose, models)
+        _warn(rules)
         wanted = Wanted(
             app_id=whose,
             begin=begin,
@@ -132,6 +133,15 @@ def _rules(file: Path | None, engine: Engine, app_id: str, models: Mapping[str, 
         raise Problem(*(f"{file}: {problem}" for problem in error.problems)) from error
 
 
+def _warn(rules: Rules) -> None:
+    from trackstream.core.replay import GATHERING
+    from trackstream.core.rules import DEFAULT
+
+    names = [one for one in GATHERING if getattr(rules, one) != getattr(DEFAULT, one)]
+    if names:
+        click.echo(f"without effect on what was gathered: {', '.join(names)}", err=True)
+
+
 class _Progress:
     """A bar on standard error, where that is a terminal."""
 
@@ -165,6 +175,7 @@ def _tell(difference: Difference, rules: Rules, *, as_json: bool) -> None:
             "rules_version": rules.version,
             "replayed": difference.replayed,
             "changed": difference.changed,
+            "only_credits": difference.only_credits,
             "not_replayable": difference.untold,
             "campaigns": campaigns,
             "methods": methods,
@@ -177,6 +188,8 @@ def _tell(difference: Difference, rules: Rules, *, as_json: bool) -> None:
     )
     if difference.untold:
         click.echo(f"{difference.untold} were published without what it takes to decide again.")
+    if difference.only_credits:
+        click.echo(f"{difference.only_credits} of these in multi-touch credits alone.")
     if not difference.changed:
         return
     click.echo()
@@ -186,8 +199,9 @@ def _tell(difference: Difference, rules: Rules, *, as_json: bool) -> None:
         columns=["campaign_id", "before", "after", "change"],
         empty="No campaign has more or fewer of them.",
     )
-    click.echo()
-    show(methods, as_json=False, columns=["method", "then", "conversions"], empty="")
+    if methods:
+        click.echo()
+        show(methods, as_json=False, columns=["method", "then", "conversions"], empty="")
     click.echo(f"\nThe first: {', '.join(difference.examples)}")
     click.echo(f"How it was decided: trackstream explain {difference.examples[0]}")
 

@@ -17,7 +17,7 @@ from trackstream.core.credits import MODELS, credits_of
 from trackstream.core.matching.decide import Decision, Found, FoundPrior, decide
 from trackstream.core.matching.gather import ConversionState, Decided
 from trackstream.core.matching.told import attribution
-from trackstream.core.records import Attribution, Prior, Touch
+from trackstream.core.records import Attribution, Credit, Prior, Touch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,8 +39,10 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 
     stored: Attribution
     decision: Decision
-    revised: Attribution | None
+    revised: Attribution | None = None
     """The revision after the stored one; None where nothing differs."""
+    only_credits: bool = False
+    """Whether only what multi-touch models give differs."""
 
 
 def again(
@@ -54,7 +56,7 @@ def again(
     """Make a decision again.
 
     Args:
-        stored: its newest revision.
+        stored: its newest revision; the order of its credits does not matter.
         touches: of each earlier conversion, by its id, what it is attributed to, decided again
             itself: so conversions are replayed in the order of (time, id). One that is not there
             is as it was when this decision took it over, else taken as organic.
@@ -86,12 +88,14 @@ def again(
     }
     decision = decide(conversion, found, priors, rules=rules)
     touch_id, old_touch_id = _id(decision.touch), _id(stored.touch)
-    if (decision.method, touch_id, decision.inherited_from) == (
+    shared, _ = credits_of(conversion, decision, rules=rules, models=models)
+    same = (decision.method, touch_id, decision.inherited_from) == (
         stored.method,
         old_touch_id,
         stored.inherited_from,
-    ):
-        return Replayed(stored=stored, decision=decision, revised=None)
+    )
+    if same and _shares(shared) == _shares(stored.credits):
+        return Replayed(stored=stored, decision=decision)
     now = Decided(
         revision=stored.revision + 1,
         at_ms=at_ms,
@@ -102,12 +106,15 @@ def again(
         previous_method=stored.method,
         previous_touch_id=old_touch_id,
     )
-    shared, _ = credits_of(conversion, decision, rules=rules, models=models)
     state = ConversionState(
         conversion=conversion, deadline_ms=None, found=found, priors=priors, decided=now
     )
     revised = attribution(state, decision, now, shared, rules)
-    return Replayed(stored=stored, decision=decision, revised=revised)
+    return Replayed(stored=stored, decision=decision, revised=revised, only_credits=same)
+
+
+def _shares(credited: list[Credit]) -> set[tuple[str, str, int, int | None]]:
+    return {(one.model, one.touch_id, one.share_millionths, one.revenue_micros) for one in credited}
 
 
 def _touch_of(
@@ -131,16 +138,18 @@ class Difference:
     Attributes:
         replayed: Decisions that were made again.
         changed: Those of them that differ.
+        only_credits: Of these, those in which only what multi-touch models give does.
         untold: Decisions that could not be: published without their conversion.
         before: Conversions by campaign as stored; None: of no campaign.
         after: The same as they would be.
-        methods: Changed decisions by (method before, method after).
+        methods: The others by (method before, method after).
         examples: The first that have changed.
     """
 
     def __init__(self, examples: int = 5) -> None:
         self.replayed = 0
         self.changed = 0
+        self.only_credits = 0
         self.untold = 0
         self.before: Counter[str | None] = Counter()
         self.after: Counter[str | None] = Counter()
@@ -160,6 +169,9 @@ class Difference:
         if one.revised is None:
             return
         self.changed += 1
-        self.methods[stored.method, decision.method] += 1
+        if one.only_credits:
+            self.only_credits += 1
+        else:
+            self.methods[stored.method, decision.method] += 1
         if len(self.examples) < self._most_examples:
             self.examples.append(stored.conversion_id)

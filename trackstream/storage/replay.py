@@ -9,11 +9,12 @@ import msgspec
 from sqlalchemy import and_, func, select, text, tuple_
 
 from trackstream.core.credits import MODELS
-from trackstream.core.records import Attribution, Candidate, Conversion, Earlier, Touch
+from trackstream.core.money import micros
+from trackstream.core.records import Attribution, Candidate, Conversion, Credit, Earlier, Touch
 from trackstream.core.replay import Difference, again
 from trackstream.storage.database import transaction
 from trackstream.storage.registered_rows import milliseconds
-from trackstream.storage.schema import attribution_revisions, attributions
+from trackstream.storage.schema import attribution_credits, attribution_revisions, attributions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -90,7 +91,8 @@ def run(
         )
         streamed = connection.execute(query, execution_options={"yield_per": _ROWS_AT_ONCE})
         for rows in streamed.partitions():
-            page = [_attribution(row) for row in rows]
+            credited = _credits(connection, wanted.app_id, [row.conversion_id for row in rows])
+            page = [_attribution(row, credited.get(row.conversion_id, [])) for row in rows]
             _page(connection, page, wanted, changes, difference)
             done += len(page)
             on_progress(done, total)
@@ -147,7 +149,29 @@ def _touches(
     }
 
 
-def _attribution(row: Row[Any]) -> Attribution:
+def _credits(
+    connection: Connection, app_id: str, conversion_ids: Sequence[str]
+) -> dict[str, list[Credit]]:
+    """What models give of these conversions, in no order."""
+    table = attribution_credits.c
+    query = select(attribution_credits).where(
+        table.app_id == app_id, table.conversion_id.in_(conversion_ids)
+    )
+    found: dict[str, list[Credit]] = {}
+    for row in connection.execute(query):
+        credit = Credit(
+            model=row.model,
+            touch_id=row.touch_id,
+            campaign_id=row.campaign_id,
+            channel=row.channel,
+            share_millionths=row.share_millionths,
+            revenue_micros=micros(row.revenue),
+        )
+        found.setdefault(row.conversion_id, []).append(credit)
+    return found
+
+
+def _attribution(row: Row[Any], credited: list[Credit]) -> Attribution:
     """What was published, as far as deciding again needs it."""
     return Attribution(
         conversion_id=row.conversion_id,
@@ -167,6 +191,7 @@ def _attribution(row: Row[Any]) -> Attribution:
         window_ms=row.window_ms,
         inherited_from=row.inherited_from,
         candidates=msgspec.convert(row.candidates or [], list[Candidate]),
+        credits=credited,
         unanswered=list(row.unanswered),
         rules_version=row.rules_version,
         conversion=None if row.conversion is None else msgspec.convert(row.conversion, Conversion),
