@@ -134,6 +134,12 @@ class TouchCache(Protocol):
     ) -> str | None:
         """The deep link of that click, else of the newest with that fingerprint, else None."""
 
+    async def earlier_click(self, sight: str, click_id: str, ttl_ms: int) -> str | None:
+        """The click id that came with this sight in the last `ttl_ms`; None if this is the first.
+
+        Then this one is remembered.
+        """
+
     async def first_use(self, nonce: str, ttl_s: int) -> bool:
         """True exactly once per nonce within `ttl_s` seconds (best effort in memory if down)."""
 

@@ -5,6 +5,7 @@ A parser takes the text as it stands in the environment; its ValueError says wha
 
 from __future__ import annotations
 
+import ipaddress
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["choice", "flag", "path", "secret", "text", "url", "whole"]
+__all__ = ["choice", "flag", "networks", "path", "secret", "text", "url", "whole"]
 
 
 def text(value: str) -> str:
@@ -66,6 +67,20 @@ def url(*schemes: str) -> Callable[[str], str]:
 
     parse.__name__ = "a URL"
     return parse
+
+
+def networks(value: str) -> str:
+    """Addresses and networks (CIDR), separated by commas; none if empty."""
+    parts = [part.strip() for part in value.split(",") if part.strip()]
+    for part in parts:
+        try:
+            ipaddress.ip_network(part)
+        except ValueError as error:
+            raise ValueError(f"takes networks as 10.0.0.0/8,2001:db8::/32: {error}") from error
+    return ",".join(parts)
+
+
+networks.__name__ = "networks (CIDR)"
 
 
 def choice(*words: str) -> Callable[[str], str]:

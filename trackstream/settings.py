@@ -13,7 +13,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trackstream.setting_values import choice, flag, path, secret, text, url, whole
+from trackstream.setting_values import choice, flag, networks, path, secret, text, url, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -126,6 +126,36 @@ class Settings:
     spool_after_ms: int = _setting(
         whole(10, 300_000),
         "How long a request waits for Kafka before what it brought is spooled",
+        1000,
+    )
+    rate_limit_key_per_s: int = _setting(
+        whole(0, 10**7), "Requests a second that each key may send; 0: any number", 20_000
+    )
+    rate_limit_ip_per_s: int = _setting(
+        whole(0, 10**7),
+        "Requests a second that each address (of IPv6 each /64) may send; 0: any number",
+        10_000,
+    )
+    rate_limit_burst_s: int = _setting(
+        whole(1, 3600), "For how many seconds the requests of a limit may come at once", 5
+    )
+    blocked_networks: str = _setting(
+        networks, "Addresses and networks that the collector refuses, separated by commas", ""
+    )
+    allowed_networks: str = _setting(
+        networks, "Networks that are neither blocked nor limited by their addresses", ""
+    )
+    trusted_proxies: str = _setting(
+        networks, "Networks of proxies that are believed whom they forward, and how", ""
+    )
+    trusted_proxy_header: str = _setting(
+        choice("x-forwarded-for", "forwarded"),
+        "Where these proxies say it; the other header is not looked at",
+        "x-forwarded-for",
+    )
+    click_repeat_ms: int = _setting(
+        whole(0, 60_000),
+        "For how long the same click (address, user agent, URL) counts once; 0: always counts",
         1000,
     )
     session_gap_s: int = _setting(

@@ -7,12 +7,14 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
+from trackstream.http.guard import Guard
 from trackstream.ports import Undelivered
 from trackstream.storage.cache import RedisTouchCache
 from trackstream.storage.database import make_engine
 from trackstream.storage.directory import CachedDirectory
 from trackstream.storage.errors import StorageError, StorageUnavailableError
 from trackstream.storage.explain import explain
+from trackstream.storage.limits import Limits
 from trackstream.storage.log_sink import KafkaSink, UnwritableError
 from trackstream.storage.sealing import MasterKey
 from trackstream.storage.spool import SpooledSink
@@ -119,6 +121,8 @@ class Backing:
             self.spool = SpooledSink(self._kafka, settings, ready=lambda: self._kafka.ready)
         self.sink: Sink = self.spool or self._kafka
         self.cache = RedisTouchCache(settings.redis_url)
+        self._limits = Limits(settings.redis_url)
+        self.guard = Guard(settings, self._limits)
         self.user_agents = UaParser()
 
     def explain(self, name: str, /, *, app_id: str) -> list[Explanation]:
@@ -158,4 +162,5 @@ class Backing:
         await self._kafka.stop()
         await self.directory.stop()
         await self.cache.close()
+        await self._limits.close()
         await asyncio.to_thread(self._engine.dispose)

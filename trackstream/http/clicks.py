@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -59,7 +60,7 @@ class Sighting:
     destination: str = ""
     click_id: str = ""
     unrecorded: str | None = None
-    """Why there is no touch: `bot`, `prefetch`, or `lost`."""
+    """Why there is no touch: `bot`, `prefetch`, `repeat`, or `lost`."""
     touch: Touch | None = None
     messages: list[Message] = field(default_factory=list)
     response: web.Response | None = None
@@ -128,7 +129,23 @@ async def _validate(sighting: Sighting, parts: Parts) -> Refusal | None:
         agent.os_name, web_url=link.web_url, android_url=link.android_url, ios_url=link.ios_url
     )
     sighting.click_id = click_id_of(sighting.query) or parts.new_id()
+    repeat_ms = parts.settings.click_repeat_ms
+    if sighting.kind == "click" and sighting.unrecorded is None and repeat_ms:
+        # the page that a repeated click leads to has to name the click that counts
+        earlier = await parts.cache.earlier_click(_sight(sighting), sighting.click_id, repeat_ms)
+        if earlier is not None:
+            sighting.click_id, sighting.unrecorded = earlier, "repeat"
     return None
+
+
+def _sight(sighting: Sighting) -> str:
+    """What two clicks have in common that are one: a finger that hits twice, a page that reloads.
+
+    The whole URL and not only its link: what else it carries may be a network's own click id.
+    """
+    visit = _known(sighting.visit)
+    text = f"{visit.ip} {sighting.request.raw_path} {visit.user_agent}"
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 async def _key(sighting: Sighting, parts: Parts) -> Refusal | None:

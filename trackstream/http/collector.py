@@ -16,6 +16,7 @@ from trackstream.http import operations, steps
 from trackstream.http.clicks import touch_handler
 from trackstream.http.cors import preflight, show_to_origin
 from trackstream.http.explaining import explain_handler
+from trackstream.http.guard import Guard, guarded
 from trackstream.http.ids import new_id as new_uuid
 from trackstream.http.ingest import DIALECTS, Kind
 from trackstream.http.posts import always, post_handler
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_routes", "create_collector", "nothing_missing", "problems_middleware"]
 
+_OPEN = frozenset({"health", "metrics", "schemas"})
+"""What operators and consumers ask for: neither limited nor blocked here."""
 _KINDS: tuple[Kind, ...] = ("event", "install")
 
 
@@ -57,6 +60,7 @@ def create_collector(
     missing: Callable[[], list[str]] = nothing_missing,
     gather: Callable[[Metrics], Metrics] = lambda own: own,
     explain: Explain = no_database,
+    guard: Guard | None = None,
 ) -> web.Application:
     """The application; the caller starts and stops what it is given.
 
@@ -71,6 +75,7 @@ def create_collector(
         missing: what is not ready yet, by name; empty: ready.
         gather: adds other processes' metrics to one's own.
         explain: tells how conversions were decided.
+        guard: who gets in; by the settings, for this process alone, if not given.
     """
     application = web.Application(middlewares=[problems_middleware])
     add_routes(
@@ -86,6 +91,7 @@ def create_collector(
             missing=missing,
             gather=gather,
             explain=explain,
+            guard=guard or Guard(settings),
         ),
     )
     return application
@@ -108,10 +114,12 @@ def add_routes(application: web.Application, parts: Parts) -> None:
         return operations.metrics(parts)
 
     def get(path: str, route: str, handler: Handler) -> None:
-        router.add_get(path, counted(route, handler, parts))
+        open_to_all = route in _OPEN
+        inner = handler if open_to_all else guarded(handler, parts)
+        router.add_get(path, counted(route, inner, parts))
 
     def post(path: str, route: str, handler: Handler) -> None:
-        router.add_post(path, counted(route, handler, parts))
+        router.add_post(path, counted(route, guarded(handler, parts), parts))
         router.add_route("OPTIONS", path, counted("preflight", answer_preflight, parts))
 
     for kind in _KINDS:

@@ -22,6 +22,7 @@ __all__ = ["preflight", "show_to_origin"]
 
 _ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://[A-Za-z0-9.:\[\]-]+")
 _MAX_AGE_S = 7_200
+_SHOWN = "RateLimit, RateLimit-Policy, Retry-After"
 _HEADERS = (
     "Authorization, Content-Encoding, Content-Type, Idempotency-Key, X-Retry-Count, "
     f"{WRITE_KEY_HEADER}"
@@ -38,7 +39,7 @@ def show_to_origin(request: web.Request, response: web.Response) -> None:
     if _ORIGIN.fullmatch(origin):
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Allow-Credentials"] = "true"
-        response.headers["Access-Control-Expose-Headers"] = "Retry-After"
+        response.headers["Access-Control-Expose-Headers"] = _SHOWN
 
 
 def preflight(request: web.Request, directory: Directory) -> web.Response:

@@ -115,7 +115,7 @@ class Metrics(msgspec.Struct):
     touches: Counter = msgspec.field(
         default_factory=lambda: _counter(
             "touches_total",
-            "Clicks and impressions: recorded, or why not (bot, prefetch, lost).",
+            "Clicks and impressions: recorded, or why not (bot, prefetch, repeat, lost).",
             "kind",
             "result",
         )

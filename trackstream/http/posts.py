@@ -102,6 +102,10 @@ async def _authenticate(post: Post, parts: Parts) -> Refusal | None:
     )
     if isinstance(caller, Refusal):
         return not_yet(caller, parts)
+    if parts.guard is not None:
+        refusal = await parts.guard.admit_key(caller.key_id)
+        if refusal is not None:
+            return refusal
     post.caller = caller
     return None
 

@@ -28,6 +28,8 @@ class Refusal:
     reason: Reason
     detail: str
     problems: tuple[Problem, ...] = ()
+    retry_after_s: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def as_json(problems: tuple[Problem, ...]) -> list[dict[str, str]]:
@@ -59,9 +61,10 @@ def problem_response(
         },
     )
     if status in {429, 503}:
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+        response.headers["Retry-After"] = str(refusal.retry_after_s or RETRY_AFTER_S)
     elif status == 401:
         response.headers["WWW-Authenticate"] = _CHALLENGE
+    response.headers.update(refusal.headers)
     return response
 
 

@@ -87,6 +87,7 @@ async def run_process(
         cache=backing.cache,
         user_agents=backing.user_agents,
         explain=backing.explain,
+        guard=backing.guard,
         missing=missing,
         metrics=metrics,
         gather=gather,

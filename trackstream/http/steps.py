@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from trackstream.http.guard import Guard
     from trackstream.ports import Directory, Sink, TouchCache, UserAgentLookup
     from trackstream.settings import Settings
     from trackstream.storage.explain import Explanation
@@ -98,6 +99,7 @@ class Parts:
     gather: Callable[[Metrics], Metrics] = lambda own: own
     traffic: Traffic = field(default_factory=Traffic)
     explain: Explain = no_database
+    guard: Guard | None = None
     version: str = field(default_factory=lambda: installed_version("trackstream"))
 
 

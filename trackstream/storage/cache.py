@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import time
-from typing import TYPE_CHECKING, Any
-
-import redis.asyncio
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
-
 from trackstream.storage.expiring import Expiring
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
+from trackstream.storage.resting_redis import FAILED, TIMEOUT_S, RestingRedis
 
 __all__ = ["RedisTouchCache"]
-
-_log = logging.getLogger(__name__)
-
-_TIMEOUT_S = 0.1
-_REST_S = 1.0
-"""How long a dead server is left alone, so that an outage costs callers one timeout a second."""
 
 _CLICK_TTL_S = 7 * 24 * 3600
 _FINGERPRINT_TTL_S = 24 * 3600  # the probabilistic window
@@ -39,25 +22,15 @@ class RedisTouchCache:
         timeout_s: Longest wait for the server, connecting included.
     """
 
-    def __init__(self, url: str | None, *, timeout_s: float = _TIMEOUT_S) -> None:
-        self._redis: Any = None
-        if url is not None:
-            self._redis = redis.asyncio.from_url(
-                url,
-                socket_timeout=timeout_s,
-                socket_connect_timeout=timeout_s,
-                decode_responses=True,
-                retry=Retry(NoBackoff(), 1),  # a connection that the server closed while idle
-            )
+    def __init__(self, url: str | None, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._redis = RestingRedis(url, timeout_s=timeout_s)
         self._links = Expiring[str](_LOCAL_ENTRIES)
         self._nonces = Expiring[bool](_LOCAL_ENTRIES)
-        self._away_until = 0.0
-        self._away = False
+        self._sights = Expiring[str](_LOCAL_ENTRIES)
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._redis is not None:
-            await self._redis.aclose()
+        await self._redis.close()
 
     async def remember_touch(
         self, app_id: str, click_id: str, fingerprint: str | None, deep_link: str | None
@@ -68,11 +41,11 @@ class RedisTouchCache:
         keys = [(_click(app_id, click_id), _CLICK_TTL_S)]
         if fingerprint is not None:
             keys.append((_fingerprint(app_id, fingerprint), _FINGERPRINT_TTL_S))
-        if self._usable():
-            async with self._redis.pipeline(transaction=False) as pipe:
+        if self._redis.usable:
+            async with self._redis.client.pipeline(transaction=False) as pipe:
                 for key, ttl_s in keys:
                     pipe.set(key, deep_link, ex=ttl_s)
-                if await self._ask(pipe.execute()) is not _FAILED:
+                if await self._redis.ask(pipe.execute()) is not FAILED:
                     return
         for key, ttl_s in keys:
             self._links.put(key, deep_link, ttl_s)
@@ -90,9 +63,9 @@ class RedisTouchCache:
             if key
         ]
         found: list[str | None] = [self._links.get(key) for key in keys]
-        if keys and self._usable():
-            answer = await self._ask(self._redis.mget(keys))
-            if answer is not _FAILED:
+        if keys and self._redis.usable:
+            answer = await self._redis.ask(self._redis.client.mget(keys))
+            if answer is not FAILED:
                 found = [theirs or ours for theirs, ours in zip(answer, found, strict=True)]
         return next((link for link in found if link), None)
 
@@ -101,32 +74,30 @@ class RedisTouchCache:
         # Memory is asked in any case: it knows what was used while the server was away.
         if not self._nonces.put_new(nonce, True, ttl_s):
             return False
-        if self._usable():
-            answer = await self._ask(self._redis.set(f"nonce:{nonce}", "1", ex=ttl_s, nx=True))
-            if answer is not _FAILED:
+        if self._redis.usable:
+            client = self._redis.client
+            answer = await self._redis.ask(client.set(f"nonce:{nonce}", "1", ex=ttl_s, nx=True))
+            if answer is not FAILED:
                 return answer is not None
         return True
 
-    def _usable(self) -> bool:
-        return self._redis is not None and time.monotonic() >= self._away_until
+    async def earlier_click(self, sight: str, click_id: str, ttl_ms: int) -> str | None:
+        """The click id that came with this sight in the last `ttl_ms`; None if this is the first.
 
-    async def _ask(self, call: Awaitable[Any]) -> Any:
-        """The server's answer, or `_FAILED`."""
-        try:
-            answer = await call
-        except (RedisError, OSError, TimeoutError) as error:
-            self._away_until = time.monotonic() + _REST_S
-            if not self._away:
-                self._away = True
-                _log.warning("Redis does not answer, going on without it: %r", error)
-            return _FAILED
-        if self._away:
-            self._away = False
-            _log.info("Redis answers again")
-        return answer
-
-
-_FAILED = object()
+        While the server is away: in this process.
+        """
+        name = f"sight:{sight}"
+        if self._redis.usable:
+            async with self._redis.client.pipeline(transaction=True) as pipe:
+                pipe.set(name, click_id, px=ttl_ms, nx=True)
+                pipe.get(name)
+                answer = await self._redis.ask(pipe.execute())
+            if answer is not FAILED:
+                return None if answer[0] else answer[1]
+        earlier = self._sights.get(name)
+        if earlier is None:
+            self._sights.put(name, click_id, ttl_ms / 1000)
+        return earlier
 
 
 def _click(app_id: str, click_id: str) -> str:

@@ -92,6 +92,7 @@ def mount_collector(application: web.Application, settings: Settings) -> None:
         cache=backing.cache,
         user_agents=backing.user_agents,
         explain=backing.explain,
+        guard=backing.guard,
         missing=backing.missing,
         gather=gather,
     )

@@ -1,0 +1,179 @@
+"""Who gets in, how often, and what a click that repeats itself counts."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from tests.http.service import ANDROID, EVENT, IPHONE, Service, refused
+from trackstream.core.records import Envelope, Touch
+from trackstream.storage.cache import RedisTouchCache
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from trackstream.storage.user_agents import UaParser
+
+
+@asynccontextmanager
+async def served(user_agents: UaParser, **settings: Any) -> AsyncIterator[Service]:
+    service = Service(user_agents, **settings)
+    await service.start()
+    try:
+        yield service
+    finally:
+        await service.stop()
+
+
+async def click(service: Service, path: str = "/c/sale", **headers: str) -> Any:
+    headers.setdefault("User-Agent", ANDROID)
+    return await service.client.get(path, allow_redirects=False, headers=headers)
+
+
+def clicks(service: Service) -> set[str | None]:
+    records = [one for _, one in service.sink.records("identity")]
+    return {one.click_id for one in records if isinstance(one, Touch)}
+
+
+async def test_an_address_that_sends_too_much_is_told_when_to_come_back(
+    user_agents: UaParser,
+) -> None:
+    async with served(user_agents, rate_limit_ip_per_s=1, rate_limit_burst_s=3) as service:
+        for _ in range(3):
+            assert (await service.post("/v1/event", EVENT)).status == 201
+        response = await service.post("/v1/event", EVENT, headers={"Origin": "https://a.example"})
+        await refused(response, 429, "rate_limited")
+        assert response.headers["Retry-After"] == "1"
+        assert response.headers["RateLimit-Policy"] == '"ip";q=3;w=3'
+        assert response.headers["RateLimit"] == '"ip";r=0;t=1'
+        assert "RateLimit" in response.headers["Access-Control-Expose-Headers"]
+        await refused(await click(service), 429, "rate_limited")
+        assert await service.metric('refusals_total{reason="rate_limited"}') == 2
+        assert service.sink.calls == 3
+        assert (await service.client.get("/health/live")).status == 200
+
+
+async def test_a_key_that_is_used_too_much_costs_nothing_more(user_agents: UaParser) -> None:
+    async with served(user_agents, rate_limit_key_per_s=1, rate_limit_burst_s=2) as service:
+        for _ in range(2):
+            assert (await service.post("/v1/event", EVENT)).status == 201
+        response = await service.post("/v1/event", EVENT)
+        await refused(response, 429, "rate_limited")
+        assert response.headers["RateLimit-Policy"] == '"key";q=2;w=2'
+        assert service.sink.calls == 2  # not on `rejected` either
+        assert (await service.signed("/v1/event", EVENT)).status == 201
+        assert (await click(service)).status == 302
+
+
+async def test_no_limit_is_no_limit(user_agents: UaParser) -> None:
+    async with served(
+        user_agents, rate_limit_key_per_s=0, rate_limit_ip_per_s=0, rate_limit_burst_s=1
+    ) as service:
+        statuses = [(await service.post("/v1/event", EVENT)).status for _ in range(20)]
+    assert set(statuses) == {201}
+
+
+async def test_blocked_networks_are_refused_and_allowed_ones_not(user_agents: UaParser) -> None:
+    async with served(user_agents, blocked_networks="127.0.0.0/8") as service:
+        await refused(await service.post("/v1/event", EVENT), 403, "forbidden")
+        await refused(await click(service), 403, "forbidden")
+        assert service.sink.calls == 0
+        assert (await service.client.get("/health/live")).status == 200
+    async with served(
+        user_agents,
+        blocked_networks="0.0.0.0/0,::/0",
+        allowed_networks="127.0.0.1",
+        rate_limit_ip_per_s=1,
+        rate_limit_burst_s=1,
+    ) as service:
+        for _ in range(3):
+            assert (await service.post("/v1/event", EVENT)).status == 201
+
+
+async def test_a_forwarded_address_counts_only_from_trusted_proxies(user_agents: UaParser) -> None:
+    forwarded = {"X-Forwarded-For": "6.6.6.6, 203.0.113.9", "X-Forwarded-Proto": "https"}
+    for proxies in ("", "10.0.0.0/8", "127.0.0.1"):
+        address = "203.0.113.9" if proxies == "127.0.0.1" else "127.0.0.1"
+        async with served(
+            user_agents, trusted_proxies=proxies, blocked_networks="6.6.6.6"
+        ) as service:
+            assert (await service.post("/v1/event", EVENT, headers=forwarded)).status == 201
+            [(_, envelope)] = service.sink.records("raw")
+            assert isinstance(envelope, Envelope)
+            assert envelope.ip == address
+            response = await click(service, **forwarded)
+            assert ("Secure" in response.headers["Set-Cookie"]) == (address == "203.0.113.9")
+            touches = [one for _, one in service.sink.records("identity")]
+            assert {one.ip for one in touches if isinstance(one, Touch)} == {address}
+
+
+async def test_what_is_limited_and_blocked_is_the_client_behind_the_proxy(
+    user_agents: UaParser,
+) -> None:
+    async with served(
+        user_agents,
+        trusted_proxies="127.0.0.1",
+        blocked_networks="203.0.113.66",
+        rate_limit_ip_per_s=1,
+        rate_limit_burst_s=1,
+    ) as service:
+
+        async def status(address: str) -> int:
+            headers = {"X-Forwarded-For": address}
+            return (await service.post("/v1/event", EVENT, headers=headers)).status
+
+        assert await status("203.0.113.66") == 403
+        assert [await status("203.0.113.1"), await status("203.0.113.1")] == [201, 429]
+        assert [await status("203.0.113.2"), await status("9.9.9.9, 203.0.113.2")] == [201, 429]
+        assert [await status("2001:db8::1"), await status("2001:db8::2")] == [201, 429]
+        assert await status("2001:db8:0:1::1") == 201
+
+
+async def test_the_same_click_twice_counts_once_and_leads_to_the_same_page(
+    service: Service,
+) -> None:
+    first = await click(service)
+    again = await click(service)
+    assert again.status == 302
+    assert again.headers["Location"] == first.headers["Location"]
+    assert "X-Trackstream-Click-Id" not in again.headers
+    assert clicks(service) == {first.headers["X-Trackstream-Click-Id"]}
+    assert await service.metric('touches_total{kind="click",result="repeat"}') == 1
+
+
+async def test_other_clicks_are_not_the_same(service: Service) -> None:
+    for path, agent in (
+        ("/c/sale", ANDROID),
+        ("/c/sale", IPHONE),
+        ("/c/sale?click_id=c-1", ANDROID),
+        ("/c/sale?click_id=c-2", ANDROID),
+        ("/v1/click?cid=cmp001", ANDROID),
+    ):
+        response = await click(service, path, **{"User-Agent": agent})
+        assert "X-Trackstream-Click-Id" in response.headers
+    assert len(clicks(service)) == 5
+
+
+async def test_a_click_with_an_id_of_its_own_repeats_itself_too(service: Service) -> None:
+    for _ in range(3):
+        assert (await click(service, "/c/sale?click_id=c-1")).status == 302
+    touches = [one for _, one in service.sink.records("identity")]
+    assert len({one.touch_id for one in touches if isinstance(one, Touch)}) == 1
+
+
+async def test_after_its_time_a_click_is_another(user_agents: UaParser) -> None:
+    async with served(user_agents, click_repeat_ms=0) as service:
+        await click(service)
+        await click(service)
+        assert len(clicks(service)) == 2
+
+
+async def test_processes_know_each_others_clicks(redis_url: str) -> None:
+    one, other = (RedisTouchCache(redis_url, timeout_s=5) for _ in range(2))
+    try:
+        assert await one.earlier_click("s", "c-1", 60_000) is None
+        assert await other.earlier_click("s", "c-2", 60_000) == "c-1"
+        assert await other.earlier_click("t", "c-3", 1) is None
+    finally:
+        await one.close()
+        await other.close()
