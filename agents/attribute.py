@@ -13,6 +13,7 @@ from trackstream.core.records import Answer, Tick
 if TYPE_CHECKING:
     from agents.steps import At, Context, Step
     from agents.work import Effects
+    from tables.base import StateTable
     from trackstream.core.matching.gather import ConversionState, GatherOutcome
     from trackstream.core.records import Record
 
@@ -59,18 +60,23 @@ def step(context: Context) -> Step:
             effects.send("identity", scoped(told.app_id, told.identifier), told)
         if outcome.attribution is not None:
             effects.send("attributions", outcome.attribution.person, outcome.attribution)
-        recount(before, after, effects)
+        recount(activity, before, after, effects)
 
     return attribute
 
 
-def recount(before: ConversionState | None, after: ConversionState, effects: Effects) -> None:
+def recount(
+    activity: StateTable[Activity],
+    before: ConversionState | None,
+    after: ConversionState,
+    effects: Effects,
+) -> None:
     """Take the old decision out of the counters and put the new one in."""
     was, now = before.decided if before else None, after.decided
     if before is not None and was is not None and was != now:
-        effects.count(_row(before), _one(before, -1))
+        effects.count(activity, _row(before), _one(before, -1))
     if now is not None and was != now:
-        effects.count(_row(after), _one(after, 1))
+        effects.count(activity, _row(after), _one(after, 1))
 
 
 def _row(state: ConversionState) -> str:

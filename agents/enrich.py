@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agents.ticks import each_due
+from tables.app_activity import expired, is_kept, row_key
 from trackstream.core.identifiers import scoped
 from trackstream.core.records import Envelope, Tick
 from trackstream.core.visits import VisitorState, passed, visit
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
     from agents.steps import At, Context, Step
     from agents.work import Effects
     from trackstream.core.records import Record
+    from trackstream.core.visits import VisitOutcome
 
-__all__ = ["AGENT", "TOPIC", "step"]
+__all__ = ["AGENT", "TOPIC", "send", "step"]
 
 AGENT = "enrich"
 TOPIC = "raw"
@@ -22,7 +24,8 @@ TOPIC = "raw"
 
 def step(context: Context) -> Step:
     """What is done with one message of `raw`."""
-    visitors, rules, deps = context.tables.visitors, context.rules, context.deps
+    visitors, activity = context.tables.visitors, context.tables.app_activity
+    rules, deps = context.rules, context.deps
 
     def enrich(record: Record, at: At, effects: Effects) -> None:
         match record:
@@ -36,19 +39,17 @@ def step(context: Context) -> Step:
                     rules=rules.current(record.app_id, at_ms=at.ms),
                 )
                 effects.save(visitors, record.subject, state)
-                for event in outcome.events:
-                    effects.send("events", event.person, event)
-                for session in outcome.sessions:
-                    effects.send("sessions", session.person, session)
-                for link in outcome.links:
-                    effects.send("identity", scoped(link.app_id, link.identifier), link)
-                for probe in outcome.probes:
-                    effects.send("identity", scoped(probe.app_id, probe.identifier), probe)
+                send(outcome, effects)
+                for begin_ms, change in outcome.activity.items():
+                    if is_kept(begin_ms, at_ms=at.ms):
+                        effects.count(activity, row_key(begin_ms, record.app_id), change)
                 context.metrics.count(
                     "trackstream_duplicates_total", outcome.duplicates, agent=AGENT
                 )
             case Tick():
                 each_due(visitors, record, at, effects, pass_time)
+                for old in expired(activity, at.partition, at_ms=at.ms):
+                    effects.save(activity, old, None)
             case _:
                 raise TypeError(f"{type(record).__name__} does not belong on {TOPIC}")
 
@@ -59,3 +60,17 @@ def step(context: Context) -> Step:
             effects.send("sessions", session.person, session)
 
     return enrich
+
+
+def send(outcome: VisitOutcome, effects: Effects) -> None:
+    """Everything that goes out of one envelope, each record under its topic's key."""
+    for event in outcome.events:
+        effects.send("events", event.person, event)
+    for session in outcome.sessions:
+        effects.send("sessions", session.person, session)
+    for link in outcome.links:
+        effects.send("identity", scoped(link.app_id, link.identifier), link)
+    for probe in outcome.probes:
+        effects.send("identity", scoped(probe.app_id, probe.identifier), probe)
+    for told in outcome.persons:
+        effects.send("persons", scoped(told.app_id, told.identifier), told)

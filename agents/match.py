@@ -47,7 +47,7 @@ def step(context: Context) -> Step:
             return
         row = row_key(TOUCHES, touch.at_ms, touch.app_id, touch.campaign_id)
         clicked = touch.kind == "click"
-        effects.count(row, Activity(clicks=int(clicked), impressions=int(not clicked)))
+        effects.count(activity, row, Activity(clicks=int(clicked), impressions=int(not clicked)))
         minute = at.ms // MINUTE_MS
         if pruned_minute.get(at.partition) != minute:
             pruned_minute[at.partition] = minute

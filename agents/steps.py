@@ -79,7 +79,7 @@ async def run(stream: BatchStream, agent: str, step: Step, context: Context) -> 
     """Take batches for ever. Returns only by cancellation, or after having stopped the app."""
     try:
         async for batch in stream.batches(_BATCH_MESSAGES):
-            work = Work(context.tables.campaign_activity, topic_prefix=context.topic_prefix)
+            work = Work(context.tables.counters, topic_prefix=context.topic_prefix)
             with context.metrics.timed(agent, "handle"):
                 await _handle(batch, agent, step, work, context)
             await work.commit(cast("Producer", context.app.producer), context.metrics, agent)

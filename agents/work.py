@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from agents.transport import Outgoing
-from tables.campaign_activity import Activity, add, plus
+from tables.counters import add, plus
 from trackstream import codec
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from agents.metrics import Metrics
     from agents.transport import Producer
     from tables.base import StateTable
@@ -50,7 +52,7 @@ class Effects:
     offset: int
     states: dict[Place, dict[str, Any]] = field(default_factory=dict)
     records: list[Outgoing] = field(default_factory=list)
-    counts: dict[str, Activity] = field(default_factory=dict)
+    counts: dict[Place, dict[str, Any]] = field(default_factory=dict)
 
     def load(self, table: StateTable[S], key: str) -> S | None:
         """The state as it is after everything handled so far."""
@@ -69,30 +71,32 @@ class Effects:
         name = self.work.topic_prefix + topic
         self.records.append(Outgoing(name, None, key.encode(), codec.encode(record)))
 
-    def count(self, row: str, change: Activity) -> None:
-        """Count something in a row of `campaign_activity`, once however often it is replayed."""
-        self.counts[row] = plus(self.counts.get(row, Activity()), change)
+    def count(self, table: StateTable[S], row: str, change: S) -> None:
+        """Count something in a row of counters, once however often it is replayed."""
+        rows = self.counts.setdefault((table, self.partition), {})
+        rows[row] = plus(rows[row], change) if row in rows else change
 
     def include(self, other: Effects) -> None:
         """Take over the effects of a part of this message that was handled by itself."""
         for place, states in other.states.items():
             self.states.setdefault(place, {}).update(states)
         self.records += other.records
-        for row, change in other.counts.items():
-            self.count(row, change)
+        for (table, _), rows in other.counts.items():
+            for row, change in rows.items():
+                self.count(table, row, change)
 
 
 class Work:
     """One batch's effects.
 
     Args:
-        activity: The table of counters; it is written with the outputs, before the states.
+        counters: The tables of counters; they are written with the outputs, before the states.
         topic_prefix: Put before every topic's name.
     """
 
-    def __init__(self, activity: StateTable[Activity], *, topic_prefix: str) -> None:
+    def __init__(self, counters: Collection[StateTable[Any]], *, topic_prefix: str) -> None:
         self.topic_prefix = topic_prefix
-        self._activity = activity
+        self._counters = counters
         self._states: dict[Place, dict[str, Any]] = {}
         self._records: list[Outgoing] = []
 
@@ -109,10 +113,11 @@ class Work:
         for place, states in effects.states.items():
             self._states.setdefault(place, {}).update(states)
         self._records += effects.records
-        for row, change in effects.counts.items():
-            old = self.load(self._activity, effects.partition, row)
-            rows = self._states.setdefault((self._activity, effects.partition), {})
-            rows[row] = add(old, change, offset=effects.offset)
+        for (table, partition), changes in effects.counts.items():
+            rows = self._states.setdefault((table, partition), {})
+            for row, change in changes.items():
+                old = self.load(table, partition, row)
+                rows[row] = add(old, change, offset=effects.offset)
 
     async def commit(self, producer: Producer, metrics: Metrics, agent: str) -> None:
         """Write everything, in the order that the module describes.
@@ -121,8 +126,8 @@ class Work:
             aiokafka.errors.KafkaError: Not everything was acknowledged. Nothing may be
                 acknowledged then, and nothing local was changed that was not.
         """
-        first = [place for place in self._states if place[0] is self._activity]
-        then = [place for place in self._states if place[0] is not self._activity]
+        first = [place for place in self._states if place[0] in self._counters]
+        then = [place for place in self._states if place[0] not in self._counters]
         with metrics.timed(agent, "send"):
             await self._write(producer, first, self._records)
         with metrics.timed(agent, "store"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tables import campaign_activity, conversions, touchpoints, visitors
+from tables import app_activity, campaign_activity, conversions, touchpoints, visitors
 from tables.store import StoreOptions
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tables.base import StateTable
     from tables.campaign_activity import Activity
+    from trackstream.core.activity import AppActivity
     from trackstream.core.matching.gather import ConversionState
     from trackstream.core.matching.owner import IdentifierState
     from trackstream.core.rules import Rules
@@ -31,6 +32,12 @@ class Tables:
     touchpoints: StateTable[IdentifierState]
     conversions: StateTable[ConversionState]
     campaign_activity: StateTable[Activity]
+    app_activity: StateTable[AppActivity]
+
+    @property
+    def counters(self) -> frozenset[StateTable[Any]]:
+        """Those that count: written with a batch's outputs, before the states."""
+        return frozenset({self.campaign_activity, self.app_activity})
 
     def by_name(self) -> dict[str, StateTable[Any]]:
         """Each under the name that it has in Faust, in the changelog and in URLs."""
@@ -39,6 +46,7 @@ class Tables:
             self.touchpoints,
             self.conversions,
             self.campaign_activity,
+            self.app_activity,
         ]
         return {table.name: table for table in every}
 
@@ -67,4 +75,5 @@ def define(
         touchpoints=touchpoints.define(app, **options),
         conversions=conversions.define(app, **options),
         campaign_activity=campaign_activity.define(app, **options),
+        app_activity=app_activity.define(app, **options),
     )

@@ -26,10 +26,8 @@ __all__ = [
     "TOUCHES",
     "Activity",
     "Row",
-    "add",
     "define",
     "expired",
-    "plus",
     "row_key",
     "rows_since",
 ]
@@ -86,29 +84,6 @@ def row_key(source: str, at_ms: int, app_id: str, campaign_id: str | None) -> st
 def _first_key(source: str, at_ms: int) -> str:
     """What every key of that minute begins with: no key of it is less."""
     return f"{source}|{at_ms - at_ms % MINUTE_MS:014d}|"
-
-
-def plus(row: Activity, change: Activity) -> Activity:
-    """Both together; `applied` is the row's."""
-    revenue = dict(row.revenue_micros)
-    for currency, micros in change.revenue_micros.items():
-        revenue[currency] = revenue.get(currency, 0) + micros
-    return Activity(
-        clicks=row.clicks + change.clicks,
-        impressions=row.impressions + change.impressions,
-        installs=row.installs + change.installs,
-        conversions=row.conversions + change.conversions,
-        revenue_micros={currency: micros for currency, micros in revenue.items() if micros},
-        applied=row.applied,
-    )
-
-
-def add(row: Activity | None, change: Activity, *, offset: int) -> Activity:
-    """The row with a change counted, unless the message at `offset` was counted before."""
-    old = row or Activity()
-    if offset <= old.applied:
-        return old
-    return msgspec.structs.replace(plus(old, change), applied=offset)
 
 
 def rows_since(table: StateTable[Activity], partition: int, since_ms: int) -> Iterator[Row]:

@@ -54,6 +54,7 @@ async def test_kill_9_in_the_middle_loses_nothing_and_counts_nothing_twice(
             await log.until(lambda log: len(_last_attributions(log)) == _DEVICES)
             counts = await log.until(_all_closed)
             clicks = _live(worker, "kill")
+            windows = worker.get("/apps/demo/live?windows=288")[1]["windows"]
         finally:
             code = worker.stop()
 
@@ -62,6 +63,11 @@ async def test_kill_9_in_the_middle_loses_nothing_and_counts_nothing_twice(
     assert {a.method for a in log.of(Attribution)} == {"click_deterministic"}
     assert len(_last_attributions(log)) == _DEVICES
     assert (clicks["clicks"], clicks["installs"]) == (_DEVICES, _DEVICES)
+    busiest = max(windows, key=lambda one: one["events"])
+    assert (busiest["active_subjects"], busiest["events"]) == (_DEVICES, len(wanted))
+    merged = {one.session_id for one in log.of(Session) if one.status == "merged"}
+    sessions = {one.session_id for one in log.of(Session)} - merged
+    assert busiest["sessions_started"] == len(sessions)
     assert code == 0
     assert interrupted == [True, True], "killed too late to show anything"
 

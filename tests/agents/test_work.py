@@ -48,11 +48,11 @@ class Notes:
 
 def work_on(app: Application) -> Work:
     tables = app.state_tables
-    work = Work(tables.campaign_activity, topic_prefix="trackstream.")
+    work = Work(tables.counters, topic_prefix="trackstream.")
     effects = Effects(work, partition=0, offset=9)
     effects.save(tables.visitors, "s", STATE)
     effects.send("sessions", "p", Tick(at_ms=1))
-    effects.count("t|0|demo|c", Activity(clicks=1))
+    effects.count(tables.campaign_activity, "t|0|demo|c", Activity(clicks=1))
     work.absorb(effects)
     return work
 

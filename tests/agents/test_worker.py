@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from tests.agents.running import Log, Worker, click, envelope, now_ms
@@ -188,6 +189,32 @@ async def test_campaigns_are_counted_live(log: Log, worker: Worker, name: str) -
     assert [c["total"]["clicks"] for c in every["campaigns"] if c["campaign_id"] == name] == [2]
     assert worker.get(f"/campaigns/{name}/live?minutes=0")[0] == 422
     assert worker.get("/campaigns/partial")[0] == 403
+
+
+async def test_apps_are_counted_live(log: Log, worker: Worker, name: str) -> None:
+    at = now_ms()
+    for device, events in (("a", ["page_view", "purchase"]), ("b", ["page_view"])):
+        one = envelope(f"{name}-{device}", *events, at_ms=at)
+        app = msgspec.structs.replace(one, app_id=name, subject=f"{name}|device:{device}")
+        await log.post(app, app)
+    later = envelope(f"{name}-c", "page_view", at_ms=at - 20 * 60_000)
+    await log.post(msgspec.structs.replace(later, app_id=name, subject=f"{name}|device:a"))
+    await log.until(lambda log: len([e for e in log.of(Event) if e.app_id == name]) == 4)
+
+    def newest() -> dict[str, Any]:
+        shown = worker.get(f"/apps/{name}/live?windows=6")[1]
+        assert shown["silent"] == []
+        window: dict[str, Any] = next(w for w in shown["windows"] if w["events"] == 4)
+        return window
+
+    window = newest()
+    assert (window["active_subjects"], window["converting_subjects"]) == (2, 1)
+    assert (window["sessions_started"], window["conversions"]) == (3, 1)
+    assert window["conversion_rate"] == 0.5
+    assert window["end_ms"] - window["begin_ms"] == 30 * 60_000
+    assert worker.get(f"/apps/{name}/live?windows=0")[0] == 422
+    assert worker.get("/apps/partial")[0] == 403
+    assert {w["events"] for w in worker.get("/apps/nobody/live")[1]["windows"]} == {0}
 
 
 def test_health_metrics_and_the_page_are_served(worker: Worker) -> None:

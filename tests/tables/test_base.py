@@ -12,11 +12,11 @@ from tables.campaign_activity import (
     RETENTION_MS,
     TOUCHES,
     Activity,
-    add,
     expired,
     row_key,
     rows_since,
 )
+from tables.counters import add
 from tables.due import DueIndex
 from tables.state import StateCodec, UnknownStateVersionError
 from tables.store import NotOwnedError
@@ -78,6 +78,7 @@ def test_names_do_not_change(app: Application) -> None:
         "touchpoints": "trackstream.worker-touchpoints-changelog",
         "conversions": "trackstream.worker-conversions-changelog",
         "campaign_activity": "trackstream.worker-campaign_activity-changelog",
+        "app_activity": "trackstream.worker-app_activity-changelog",
     }
     assert set(app.agents) == {"enrich", "match", "attribute"}
 

@@ -1,10 +1,10 @@
-"""The worker's web views: tables by key, campaigns live, health, metrics."""
+"""The worker's web views: tables by key, campaigns and apps live, health, metrics."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trackstream.http.worker import health, live, state
+from trackstream.http.worker import apps, health, live, state
 from trackstream.http.worker.peers import Peers
 
 if TYPE_CHECKING:
@@ -31,3 +31,4 @@ def mount(web: Application, *, app: App, tables: Tables, metrics: Callable[[], s
     web.add_routes(health.routes(app, metrics))
     web.add_routes(state.routes(tables, peers))
     web.add_routes(live.routes(tables, peers))
+    web.add_routes(apps.routes(tables, peers))

@@ -10,7 +10,8 @@ import msgspec
 from aiohttp import web
 from yarl import URL
 
-from tables.campaign_activity import MINUTE_MS, RETENTION_MS, Activity, plus, rows_since
+from tables.campaign_activity import MINUTE_MS, RETENTION_MS, Activity, rows_since
+from tables.counters import plus
 from tables.store import NotOwnedError
 from trackstream.http.worker.live_page import PAGE
 from trackstream.http.worker.peers import ROUTED
