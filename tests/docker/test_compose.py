@@ -16,7 +16,7 @@ from trackstream.settings import documented
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker" / "compose.yaml"
-OURS = {"migrate", "collect", "worker", "warehouse"}
+OURS = {"migrate", "collect", "worker", "warehouse", "postbacks"}
 THEIRS = {"kafka", "postgres", "valkey"}
 SECRETS = {"POSTGRES_PASSWORD": "secret", "MASTER_KEY": "00" * 32}
 
@@ -51,7 +51,7 @@ def test_every_variable_is_a_setting(compose: dict[str, Any]) -> None:
 def test_servers_that_last_come_back_and_say_how_they_are(compose: dict[str, Any]) -> None:
     for name, service in compose["services"].items():
         assert service["restart"] == ("no" if name == "migrate" else "unless-stopped"), name
-        if name not in {"migrate", "warehouse"}:  # these serve nobody
+        if name not in {"migrate", "warehouse", "postbacks"}:  # these serve nobody
             assert service["healthcheck"]["test"], name
 
 

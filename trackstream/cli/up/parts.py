@@ -57,7 +57,7 @@ def server_part(server: Server, log_path: Path) -> Part:
 
 
 def our_child(
-    name: str, command: str, *, settings: Settings, ready: Callable[[Child], bool]
+    name: str, command: str, *more: str, settings: Settings, ready: Callable[[Child], bool]
 ) -> Part:
     """A command of ours, as a child process that loads the same settings."""
     folder = settings.data_dir / "logs"
@@ -67,7 +67,7 @@ def our_child(
     child = Child(
         name,
         # -P: a folder `agents` or `tables` where the user happens to be is not ours.
-        [sys.executable, "-P", "-m", "trackstream", command],
+        [sys.executable, "-P", "-m", "trackstream", command, *more],
         log_path=log_path,
         ready=lambda: ready(child),
         env={**kept, "PYTHONUNBUFFERED": "1", **settings.environ()},

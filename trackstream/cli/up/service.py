@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trackstream.cli.base import Problem
+from trackstream.cli.postbacks import POSTBACKS_READY
 from trackstream.cli.running import Running
 from trackstream.cli.serve import WAREHOUSE_READY
 from trackstream.cli.up.credentials import Credentials, ensure_credentials
@@ -66,14 +67,15 @@ class Service:
             kafka_url = together.create_task(self._kafka(settings, kafka))
             redis_url = together.create_task(self._redis(settings, redis))
             database = together.create_task(self._database(settings, postgres))
-            # The worker takes longest to start, and needs nothing but Kafka.
-            settings = replace(settings, kafka_url=await kafka_url)
-            worker = together.create_task(self._child(self._worker, settings))
             postgres_url, credentials = await database
-            settings = replace(settings, redis_url=await redis_url, postgres_url=postgres_url)
-            together.create_task(self._child(self._collector, settings))
-            together.create_task(self._child(self._warehouse, settings))
-            await worker
+            settings = replace(
+                settings,
+                kafka_url=await kafka_url,
+                redis_url=await redis_url,
+                postgres_url=postgres_url,
+            )
+            for make in (self._worker, self._collector, self._warehouse, self._postbacks):
+                together.create_task(self._child(make, settings))
         self.settings = settings
         return (
             Running(
@@ -120,7 +122,12 @@ class Service:
 
     def _parts(self) -> list[Part]:
         """What was started so far, in the order of stopping."""
-        order = ("the collector", "the worker", "the warehouse writer")
+        order = (
+            "the collector",
+            "the worker",
+            "the warehouse writer",
+            "the postback sender",
+        )
         children = [self._children[name] for name in order if name in self._children]
         return [*children, *self._servers]
 
@@ -214,6 +221,15 @@ class Service:
             "warehouse",
             settings=settings,
             ready=lambda child: WAREHOUSE_READY in child.output(),
+        )
+
+    def _postbacks(self, settings: Settings) -> Part:
+        return our_child(
+            "the postback sender",
+            "postbacks",
+            "run",
+            settings=settings,
+            ready=lambda child: POSTBACKS_READY in child.output(),
         )
 
     async def _child(self, make: Callable[[Settings], Part], settings: Settings) -> None:
