@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import broker, collector, pipeline
+from benchmarks import attribution, broker, collector, pipeline
 
 _NAMES = {
     "pipeline": "collector, enrich and warehouse: events per second and CPU per event",
     "collector": "what a request costs, beside aiohttp's bare hello",
+    "attribution": "an install's whole way: installs per second, latency, bytes of state",
     "models": "attribution models over many journeys: seconds and memory",
     "broker": "the embedded broker: messages in and out, latency",
 }
@@ -22,6 +23,9 @@ def main(argv: list[str]) -> int:
     if name == "collector":
         collector.run(options)
         return 0
+    if name == "attribution":
+        attribution.run(options)
+        return 0
     if name == "models":
         from benchmarks import models  # needs numpy, which the others do not
 
@@ -32,7 +36,7 @@ def main(argv: list[str]) -> int:
         return 0
     print("usage: python -m benchmarks NAME [options]\n", file=sys.stderr)
     for one, what in _NAMES.items():
-        print(f"  {one:<10} {what}", file=sys.stderr)
+        print(f"  {one:<11} {what}", file=sys.stderr)
     return 2
 
 
