@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tests.core.matching.world import Scenario, World, conversion, touch
-from trackstream.core.matching.decide import decide
-from trackstream.core.records import Attribution, Earlier, Touch
 from trackstream.core.replay import Replayed, again
 from trackstream.core.rules import FraudRules, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from trackstream.core.records import Attribution, Touch
 
 NOW_MS = 1_000
 FRAUD = FraudRules(min_click_to_install_ms=0)
@@ -22,34 +22,10 @@ RULES = Rules(click_window_ms=50, view_window_ms=20, fraud=FRAUD)
 
 
 def published(scenario: Scenario, seed: int, rules: Rules = RULES) -> list[Attribution]:
-    """What a world has published in the end, with what its decisions were made of."""
+    """What a world has published in the end."""
     world = World(rules=rules, random=Random(seed))
     world.run(scenario)
-    newest = {key: max(all_, key=lambda a: a.revision) for key, all_ in world.published.items()}
-    return [_complete(one, world) for _, one in sorted(newest.items())]
-
-
-def _complete(one: Attribution, world: World) -> Attribution:
-    """With everything that is known in the end, whether or not the decision has changed by it."""
-    state = world.conversions[one.conversion_id]
-    decision = decide(state.conversion, state.found, state.priors, rules=world.rules)
-    return msgspec.structs.replace(
-        one,
-        identifier=decision.identifier,
-        confidence=decision.confidence,
-        reattribution=decision.reattribution,
-        candidates=decision.candidates,
-        conversion=state.conversion,
-        earlier=[
-            Earlier(
-                conversion_id=found.prior.conversion_id,
-                kind=found.prior.kind,
-                at_ms=found.prior.at_ms,
-                identifiers=found.identifiers,
-            )
-            for found in state.priors.values()
-        ],
-    )
+    return [max(all_, key=lambda a: a.revision) for _, all_ in sorted(world.published.items())]
 
 
 def replayed(stored: Iterable[Attribution], rules: Rules) -> list[Replayed]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trackstream.core.credits import MODELS, credits_of
-from trackstream.core.matching.decide import Found, FoundPrior, decide
+from trackstream.core.matching.decide import Decision, Found, FoundPrior, decide
 from trackstream.core.matching.told import attribution, outcomes, probes
 from trackstream.core.records import Answer, Attribution, Conversion, Credit, Outcome, Probe
 
@@ -39,8 +39,8 @@ class Decided(msgspec.Struct, frozen=True, array_like=True):
     unanswered: list[str]
     previous_method: str | None = None
     previous_touch_id: str | None = None
-    credited: str = ""
-    """What the credits were, as a digest; empty: none."""
+    made_of: str = ""
+    """What it was made of and what the credits were, as a digest."""
 
 
 class ConversionState(msgspec.Struct, frozen=True, array_like=True):
@@ -211,11 +211,11 @@ def _decided(
     missing = _unanswered(state)
     touch_id = decision.touch.touch_id if decision.touch else None
     shared, failed = credits_of(state.conversion, decision, rules=rules, models=models)
-    credited = _digest(shared)
+    made_of = _digest(state, decision, shared)
     old = state.decided
     same = old is not None and (
-        (decision.method, touch_id, decision.inherited_from, missing, credited)
-        == (old.method, old.touch_id, old.inherited_from, old.unanswered, old.credited)
+        (decision.method, touch_id, decision.inherited_from, missing, made_of)
+        == (old.method, old.touch_id, old.inherited_from, old.unanswered, old.made_of)
     )
     if old is not None and same:
         now = old
@@ -229,7 +229,7 @@ def _decided(
             unanswered=missing,
             previous_method=old.method if old else None,
             previous_touch_id=old.touch_id if old else None,
-            credited=credited,
+            made_of=made_of,
         )
     after = msgspec.structs.replace(
         state, decided=now, deadline_ms=None, rules_version=rules.version
@@ -244,10 +244,21 @@ def _decided(
     )
 
 
-def _digest(shared: list[Credit]) -> str:
-    if not shared:
-        return ""
-    return hashlib.blake2b(msgspec.json.encode(shared), digest_size=8).hexdigest()
+def _digest(state: ConversionState, decision: Decision, shared: list[Credit]) -> str:
+    """All that is published of a decision besides its name.
+
+    Whoever decides again under other rules needs what had no influence under these.
+    """
+    published = (
+        decision.reattribution,
+        [
+            (one.touch.touch_id, one.verdict, one.flags, one.identifiers)
+            for one in decision.candidates
+        ],
+        sorted((key, one.identifiers) for key, one in state.priors.items()),
+        shared,
+    )
+    return hashlib.blake2b(msgspec.json.encode(published), digest_size=8).hexdigest()
 
 
 def _unanswered(state: ConversionState) -> list[str]:
