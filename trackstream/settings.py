@@ -128,6 +128,30 @@ class Settings:
         "How long a request waits for Kafka before what it brought is spooled",
         1000,
     )
+    max_connections: int = _setting(
+        whole(0, 10**6),
+        "Open connections of each process of the collector; more are answered 503; 0: any number",
+        10_000,
+    )
+    idle_timeout_s: int = _setting(
+        whole(1, 3600),
+        "How long a connection may be without a request whose headers have come whole",
+        75,
+    )
+    body_timeout_s: int = _setting(
+        whole(1, 3600), "How long a sender may take for the body of a request", 30
+    )
+    shutdown_delay_ms: int = _setting(
+        whole(0, 300_000),
+        "For how long a collector that is to stop says at `/health/ready` that it will, and "
+        "serves on",
+        100,
+    )
+    shutdown_grace_s: int = _setting(
+        whole(0, 3600),
+        "How long requests may take that it has begun by then; later ones are answered 503",
+        5,
+    )
     rate_limit_key_per_s: int = _setting(
         whole(0, 10**7), "Requests a second that each key may send; 0: any number", 20_000
     )

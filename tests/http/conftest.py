@@ -1,8 +1,12 @@
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
+from tests.http.served import free_port, registered_key
 from tests.http.service import Service
+from trackstream.ports import Key
+from trackstream.settings import Settings
 from trackstream.storage.user_agents import UaParser
 
 
@@ -17,3 +21,25 @@ async def service(user_agents: UaParser) -> AsyncIterator[Service]:
     await service.start()
     yield service
     await service.stop()
+
+
+@pytest.fixture
+def settings(
+    kafka_url: str, database_url: str, redis_url: str, topic_prefix: str, tmp_path: Path
+) -> Settings:
+    return Settings(
+        data_dir=tmp_path,
+        kafka_url=kafka_url,
+        postgres_url=database_url,
+        redis_url=redis_url,
+        topic_prefix=topic_prefix,
+        topic_partitions=2,
+        master_key="ab" * 32,
+        collector_port=free_port(),
+        produce_timeout_s=5,
+    )
+
+
+@pytest.fixture
+def key(settings: Settings) -> Key:
+    return registered_key(settings)

@@ -314,16 +314,16 @@ async def test_a_tracking_cookie_identifies_a_page_that_names_nobody(service: Se
     await refused(await service.post("/v1/event", anonymous), 422, "no_identifier")
 
 
-async def test_a_body_that_never_ends_is_given_up(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("trackstream.http.bodies.READ_TIMEOUT_S", 0.05)
+async def test_a_body_that_never_ends_is_given_up(user_agents: UaParser) -> None:
+    service = Service(user_agents, body_timeout_s=0.05)
+    await service.start()
 
     async def endless() -> Any:
         yield b"{"
         await asyncio.sleep(5)
 
     await refused(await service.post("/v1/event", data=endless()), 400, "malformed_body")
+    await service.stop()
 
 
 async def test_unknown_paths_and_methods_are_problems_too(service: Service) -> None:

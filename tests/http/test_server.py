@@ -6,7 +6,6 @@ import signal
 import socket
 import time
 from contextlib import closing
-from pathlib import Path
 
 import psutil
 import pytest
@@ -15,9 +14,7 @@ from aiokafka import AIOKafkaConsumer
 from tests.http.served import (
     client_of,
     event,
-    free_port,
     post,
-    registered_key,
     running,
     until_ready,
 )
@@ -32,28 +29,6 @@ from trackstream.storage.migrations import migrate
 from trackstream.storage.topics import ensure_topics
 
 pytestmark = pytest.mark.xdist_group("collector")
-
-
-@pytest.fixture
-def settings(
-    kafka_url: str, database_url: str, redis_url: str, topic_prefix: str, tmp_path: Path
-) -> Settings:
-    return Settings(
-        data_dir=tmp_path,
-        kafka_url=kafka_url,
-        postgres_url=database_url,
-        redis_url=redis_url,
-        topic_prefix=topic_prefix,
-        topic_partitions=2,
-        master_key="ab" * 32,
-        collector_port=free_port(),
-        produce_timeout_s=5,
-    )
-
-
-@pytest.fixture
-def key(settings: Settings) -> Key:
-    return registered_key(settings)
 
 
 async def read_all(settings: Settings, topic: str, count: int) -> list[tuple[str, Record]]:

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["inflate", "media_refusal", "parse_json", "read_body"]
 
-READ_TIMEOUT_S = 30
-"""How long a sender may take for its body."""
+_TIMEOUT_S = 30
 
 _GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15
 _WINDOWS = {"gzip": (_GZIP,), "x-gzip": (_GZIP,), "deflate": (_ZLIB, _RAW_DEFLATE)}
@@ -29,7 +28,9 @@ _BOM = b"\xef\xbb\xbf"
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-async def read_body(request: web.Request, max_bytes: int) -> bytes | Refusal:
+async def read_body(
+    request: web.Request, max_bytes: int, *, timeout_s: float = _TIMEOUT_S
+) -> bytes | Refusal:
     """The body as sent. Reads nothing of one that says itself that it is too large."""
     too_large = Refusal(Reason.TOO_LARGE, f"the body is larger than {max_bytes} bytes")
     if (request.content_length or 0) > max_bytes:
@@ -40,10 +41,10 @@ async def read_body(request: web.Request, max_bytes: int) -> bytes | Refusal:
             body: bytes | None = content.read_nowait(-1)
             body = body if len(body or b"") <= max_bytes else None
         else:
-            async with asyncio.timeout(READ_TIMEOUT_S):
+            async with asyncio.timeout(timeout_s):
                 body = await _read_slowly(content, max_bytes)
     except TimeoutError:
-        return Refusal(Reason.MALFORMED_BODY, f"the body did not come within {READ_TIMEOUT_S} s")
+        return Refusal(Reason.MALFORMED_BODY, f"the body did not come within {timeout_s:g} s")
     except (ClientPayloadError, web.RequestPayloadError, HttpProcessingError) as error:
         return Refusal(Reason.MALFORMED_BODY, f"the body is broken: {error}")
     return too_large if body is None else body

@@ -78,7 +78,10 @@ def post_handler(
 
 
 async def _read(post: Post, parts: Parts) -> Refusal | None:
-    body = await bodies.read_body(post.request, parts.settings.max_body_bytes)
+    settings = parts.settings
+    body = await bodies.read_body(
+        post.request, settings.max_body_bytes, timeout_s=settings.body_timeout_s
+    )
     if isinstance(body, Refusal):
         return body
     post.body = body

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from trackstream.http.backing import Backing
 from trackstream.http.collector import add_routes, problems_middleware
+from trackstream.http.listening import CONNECTIONS_LOG, Listening
 from trackstream.http.metrics import Metrics
 from trackstream.http.spool_metrics import show_spool
 from trackstream.http.steps import Parts, clock_ms
@@ -28,16 +29,11 @@ __all__ = ["run_process", "stop_on_signals"]
 
 _log = logging.getLogger(__name__)
 
-_BACKLOG = 1_024
 _MAX_LINE_BYTES = 16_384
 """Of a request's first line and of a header: networks put much into a click's query."""
 _PATIENCE_S = 3.0
 _POLL_S = 0.02
-_FINISH_S = 5.0
-"""How long requests that are being answered may take once we are told to stop."""
 _ABORT_S = 1.0
-_NOTICE_S = 0.1
-"""For how long `/health/ready` says so before we stop listening."""
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -97,8 +93,10 @@ async def run_process(
     runner = web.AppRunner(
         application,
         access_log=None,
+        logger=CONNECTIONS_LOG,
         auto_decompress=False,
         shutdown_timeout=_ABORT_S,
+        keepalive_timeout=settings.idle_timeout_s,  # counts from accepting, and until a whole head
         max_line_size=_MAX_LINE_BYTES,
         max_field_size=_MAX_LINE_BYTES,
     )
@@ -109,15 +107,18 @@ async def run_process(
         await _holds(
             lambda: stop.is_set() or backing.connected or backing.hopeless.done(), _PATIENCE_S
         )
-        site = web.SockSite(runner, listener, backlog=_BACKLOG)
-        await site.start()
+        door = Listening(_server_of(runner), max_connections=settings.max_connections)
+        await door.start(listener)
         on_listening()
         await _first(stop, backing.hopeless)
-        parts.traffic.closing = True
-        await asyncio.sleep(_NOTICE_S)
-        await site.stop()
+        traffic = parts.traffic
+        traffic.closing = True
+        await asyncio.sleep(settings.shutdown_delay_ms / 1000)
+        door.stop()
         # aiohttp's own shutdown throws away what still arrives, the rest of a body included.
-        await _holds(lambda: not parts.traffic.in_flight, _FINISH_S)
+        await _holds(lambda: not traffic.in_flight, settings.shutdown_grace_s)
+        traffic.expire()
+        await _holds(lambda: not traffic.in_flight, _ABORT_S)
     finally:
         await runner.cleanup()
         await backing.stop()
@@ -127,6 +128,12 @@ async def run_process(
                 await writing
             refresh()
             shared.write(metrics)
+
+
+def _server_of(runner: web.AppRunner) -> web.Server:
+    if runner.server is None:
+        raise RuntimeError("the runner is set up")
+    return runner.server
 
 
 async def _holds(condition: Callable[[], bool], timeout_s: float) -> None:

@@ -69,7 +69,9 @@ def metrics_handler(parts: Parts) -> Callable[[web.Request], Awaitable[web.Respo
     """`POST /v1/m`: what the library counts of its own calls is added to our metrics."""
 
     async def handle(request: web.Request) -> web.Response:
-        body = await bodies.read_body(request, parts.settings.max_body_bytes)
+        body = await bodies.read_body(
+            request, parts.settings.max_body_bytes, timeout_s=parts.settings.body_timeout_s
+        )
         series = body if isinstance(body, Refusal) else _series(body)
         if isinstance(series, Refusal):
             return _problem(request, series)

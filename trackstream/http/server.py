@@ -36,6 +36,7 @@ _log = logging.getLogger(__name__)
 _SPAWN = multiprocessing.get_context("spawn")
 _RESTART_PAUSE_S = 1.0
 _STOP_S = 10.0
+"""What a process may take to stop beside what the settings give its requests."""
 _POLL_S = 0.2
 _EX_CONFIG = 78
 """Exit code of a process that an operator has to help (sysexits.h)."""
@@ -149,7 +150,7 @@ def _serve_together(
                         stopping.wait(_RESTART_PAUSE_S)
                         processes[index] = started()
         finally:
-            _end(processes)
+            _end(processes, stop_s=_STOP_S + _graces_s(settings))
 
 
 def _check_end(code: int) -> None:
@@ -191,10 +192,14 @@ class _Flag:
             time.sleep(0.02)
 
 
-def _end(processes: list[SpawnProcess]) -> None:
+def _graces_s(settings: Settings) -> float:
+    return settings.shutdown_delay_ms / 1000 + settings.shutdown_grace_s
+
+
+def _end(processes: list[SpawnProcess], *, stop_s: float) -> None:
     for one in processes:
         one.terminate()
-    deadline_s = time.monotonic() + _STOP_S
+    deadline_s = time.monotonic() + stop_s
     for one in processes:
         one.join(max(0.0, deadline_s - time.monotonic()))
         if one.exitcode is None:

@@ -8,7 +8,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 from importlib.metadata import version as installed_version
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from trackstream.core.reasons import Reason
 from trackstream.http.ids import new_id
@@ -77,10 +77,23 @@ def no_database(name: str, /, *, app_id: str) -> list[Explanation]:
 
 @dataclass(slots=True)
 class Traffic:
-    """How many requests are being answered, and whether connections are to end after them."""
+    """The requests that are being answered.
 
-    in_flight: int = 0
+    Attributes:
+        in_flight: their tasks.
+        closing: whether connections are to end after them.
+        expired: whether time is up, and those that are cancelled are to answer 503.
+    """
+
+    in_flight: set[asyncio.Task[Any]] = field(default_factory=set)
     closing: bool = False
+    expired: bool = False
+
+    def expire(self) -> None:
+        """Have every request answered 503 that is not answered yet."""
+        self.closing = self.expired = True
+        for task in list(self.in_flight):
+            task.cancel()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,15 +167,24 @@ def counted(
     metrics, traffic = parts.metrics, parts.traffic
 
     async def handle(request: web.Request) -> web.Response:
-        traffic.in_flight += 1
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a handler runs in a task")
+        traffic.in_flight.add(task)
         try:
             response = await handler(request)
+        except asyncio.CancelledError:
+            if not traffic.expired:
+                raise
+            task.uncancel()
+            metrics.refusals.add((Reason.UNAVAILABLE,))
+            response = problem_response(Refusal(Reason.UNAVAILABLE, "the collector is stopping"))
         except Exception:  # noqa: BLE001 - whatever it is, the caller gets an answer
             _log.exception("a request to %s failed", route)
             metrics.refusals.add((Reason.INTERNAL,))
             response = problem_response(Refusal(Reason.INTERNAL, "an error of the collector's"))
         finally:
-            traffic.in_flight -= 1
+            traffic.in_flight.discard(task)
         if traffic.closing:
             response.force_close()
         metrics.requests.add((route, str(response.status)))

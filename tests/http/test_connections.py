@@ -1,0 +1,104 @@
+"""Connections: how many, how slow, and what becomes of them at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+
+from tests.http.served import client_of, event, post, running, until_ready
+from trackstream.core.signing import signed_headers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from trackstream.ports import Key
+    from trackstream.settings import Settings
+
+pytestmark = pytest.mark.xdist_group("collector")
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def connect(settings: Settings) -> Streams:
+    return await asyncio.open_connection("127.0.0.1", settings.collector_port)
+
+
+async def asked(streams: Streams, request: bytes) -> bytes:
+    """What a connection answers until it ends."""
+    reader, writer = streams
+    writer.write(request)
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    writer.close()
+    return answer
+
+
+async def test_too_many_and_too_slow_connections_are_ended(settings: Settings, key: Key) -> None:
+    settings = replace(settings, max_connections=3, idle_timeout_s=1, body_timeout_s=1)
+    ask = b"GET /health/live HTTP/1.1\r\nHost: a\r\n"
+    with running(settings):
+        async with client_of(settings) as session:
+            await until_ready(session)
+            assert await post(session, key, "/v1/event", event("u")) == 201
+
+        held = [await connect(settings) for _ in range(3)]
+        busy = await asked(await connect(settings), ask + b"\r\n")
+        assert busy.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nRetry-After: 5\r\n" in busy
+        assert b"too many connections" in busy
+
+        began_s = time.monotonic()
+        for _, writer in held[1:]:
+            writer.write(ask)  # the head never ends
+        assert [await asked(one, b"") for one in held] == [b"", b"", b""]
+        assert 0.2 < time.monotonic() - began_s < 5
+
+        many = b"".join(b"X-%d: 1\r\n" % number for number in range(300))
+        for headers in (many, b"X: " + b"x" * 20_000 + b"\r\n"):
+            answer = await asked(await connect(settings), ask + headers + b"\r\n")
+            assert b" 400 " in answer.splitlines()[0]
+        given_up = await connect(settings)
+        given_up[1].write(b"POST /v1/event HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n{")
+        async with asyncio.timeout(5):
+            assert (await given_up[0].readline()).startswith(b"HTTP/1.1 400 ")
+        given_up[1].close()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_the_end_is_announced_and_leaves_nobody_without_an_answer(
+    settings: Settings, key: Key, workers: int
+) -> None:
+    settings = replace(settings, shutdown_delay_ms=1500, shutdown_grace_s=1)
+    body = event("never")
+    headers = signed_headers(
+        key.key_id, key.secret or "", method="POST", path="/v1/event", body=body,
+        now_s=int(time.time()),
+    ) | {"Content-Type": "application/json"}  # fmt: skip
+
+    async def without_end() -> AsyncIterator[bytes]:
+        yield body[:10]
+        await asyncio.sleep(20)
+
+    async def slow(session: aiohttp.ClientSession) -> tuple[int, str | None]:
+        async with session.post("/v1/event", data=without_end(), headers=headers) as response:
+            return response.status, response.headers.get("Retry-After")
+
+    with running(settings, workers) as process:
+        async with client_of(settings) as session:
+            await until_ready(session)
+            posting = asyncio.ensure_future(slow(session))
+            await asyncio.sleep(0.2)
+            process.send_signal(signal.SIGTERM)
+            async with client_of(settings) as other:
+                assert await until_ready(other, status=503) == ["stopping"]
+                assert await post(other, key, "/v1/event", event("last")) == 201
+            assert await posting == (503, "5")
+            with pytest.raises(aiohttp.ClientConnectionError):
+                await session.get("/health/live")
+        assert await asyncio.to_thread(process.wait, 15) == 0
