@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import func, insert
 
 from tests.storage.records import DAY_MS, a_touch, an_attribution
 from tests.storage.warehoused import write
 from trackstream.cli import main
 from trackstream.core.records import Candidate
+from trackstream.storage.database import make_engine
 from trackstream.storage.migrations import migrate
+from trackstream.storage.schema import apps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +63,12 @@ def stored(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         *(install(source, n, of()) for source, of in took.items() for n in range(60)),
         install("winter/new", 0, hour_ms),
     )
+    engine = make_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(
+            insert(apps).values(app_id="demo", name="Demo", created_at=func.clock_timestamp())
+        )
+    engine.dispose()
     monkeypatch.setenv("TRACKSTREAM_POSTGRES_URL", database_url)
     monkeypatch.setenv("TRACKSTREAM_DATA_DIR", str(tmp_path))
     return database_url
@@ -103,6 +112,8 @@ def test_the_flooding_source_is_found_marked_listed_and_unmarked() -> None:
     assert (listed["source"], listed["reason"], listed["unmarked_at"]) == (FLOOD, "flooding", None)
     assert listed["installs"] == 60
     assert FLOOD in fraud("list").stdout
+    shown = CliRunner().invoke(main, ["rules", "show", "--full", "--json"])
+    assert FLOOD in shown.stdout
 
     assert fraud("unmark", FLOOD).stdout == "1 unmarked.\n"
     again = fraud("unmark", FLOOD)

@@ -170,3 +170,47 @@ def test_without_a_database_all_apps_have_the_same() -> None:
     assert book.current("any", at_ms=0) is DEFAULT
     assert book.version("any", "default-1+gap60+wait30") is DEFAULT
     assert book.version("any", "rules-1") is None
+
+
+def test_marked_sources_are_blocked_besides_the_files_own_and_no_longer_when_unmarked(
+    store: RulesStore, engine: Engine
+) -> None:
+    def blocked() -> tuple[str, ...]:
+        found = store.show("shop")
+        assert found is not None
+        return found.rules.fraud.blocklists.sources
+
+    assert store.block_marked_sources("shop") is None
+    own = store.set("shop", '[fraud.blocklists]\nsources = ["a/own"]\n')
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO fraud_sources (app_id, source, since, reason, figures)"
+                " VALUES ('shop', 'summer/flood', now(), 'flooding', '{}'),"
+                " ('other', 'x/y', now(), 'flooding', '{}')"
+            )
+        )
+    marked = store.block_marked_sources("shop")
+    assert marked is not None
+    assert marked.version != own.version
+    assert blocked() == ("a/own", "summer/flood")
+    store.set("shop", SHORT)
+    assert blocked() == ("summer/flood",)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE fraud_sources SET unmarked_at = now()"))
+    store.block_marked_sources("shop")
+    assert blocked() == ()
+
+
+def test_marks_count_even_where_no_rules_were_set(store: RulesStore, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO fraud_sources (app_id, source, since, reason, figures)"
+                " VALUES ('shop', 'summer/flood', now(), 'flooding', '{}')"
+            )
+        )
+    store.block_marked_sources("shop")
+    found = store.show("shop")
+    assert found is not None
+    assert found.rules.fraud.blocklists.sources == ("summer/flood",)

@@ -93,15 +93,19 @@ def sources(
     import time
     from datetime import UTC, datetime
 
+    from trackstream.cli.rules import known_models
     from trackstream.core.flooding import Limits, judge
     from trackstream.storage.click_times import read
     from trackstream.storage.fraud_sources import mark, marked_sources
+    from trackstream.storage.rules import RulesStore
 
     begin, end = days(first, last, default_days=60)
     with _opened(app_id) as (engine, whose):
         found = read(engine, whose, begin=begin, end=end, now=datetime.now(UTC))
         judged = judge(found, limits=Limits(min_installs=min_installs, alpha=alpha))
         new = mark(engine, whose, judged, at_ms=int(time.time() * 1000)) if to_mark else []
+        if to_mark:
+            RulesStore(engine, models=known_models()).block_marked_sources(whose)
         marked = set(marked_sources(engine, whose))
     rows = [_figures(one, marked) if as_json else _told(one, marked) for one in judged]
     show(
@@ -150,10 +154,13 @@ def unmark(sources: tuple[str, ...], app_id: str | None) -> None:
 
     It is judged by its clicks from now on: what spoke against it before is forgotten.
     """
+    from trackstream.cli.rules import known_models
     from trackstream.storage.fraud_sources import unmark as unmark_them
+    from trackstream.storage.rules import RulesStore
 
     with _opened(app_id) as (engine, whose):
         done = unmark_them(engine, whose, sources)
+        RulesStore(engine, models=known_models()).block_marked_sources(whose)
     click.echo(f"{len(done)} unmarked.")
     others = [one for one in sources if one not in done]
     if others:

@@ -56,7 +56,7 @@ def check(file: BinaryIO, *, as_json: bool) -> None:
     from trackstream.core.rules import DEFAULT
     from trackstream.core.rules_file import rules_of_text
 
-    made = rules_of_text(_text(file), base=DEFAULT, models=_models())
+    made = rules_of_text(_text(file), base=DEFAULT, models=known_models())
     rows = [
         {"rule": key, "value": value, "default": default}
         for key, value, default in changes(made, DEFAULT)
@@ -183,7 +183,7 @@ def _text(file: BinaryIO) -> str:
         raise Problem(f"{file.name} is not UTF-8: {error}") from error
 
 
-def _models() -> Mapping[str, Weigh]:
+def known_models() -> Mapping[str, Weigh]:
     """The models that rules may name: the built-in ones, and those that are installed here."""
     from trackstream.analysis import own_models
     from trackstream.core.credits import MODELS
@@ -205,6 +205,6 @@ def _store() -> Iterator[tuple[RulesStore, str]]:
     (url,) = needed(settings, "postgres_url")
     engine = make_engine(url)
     try:
-        yield RulesStore(engine, models=_models()), settings.app_id
+        yield RulesStore(engine, models=known_models()), settings.app_id
     finally:
         engine.dispose()

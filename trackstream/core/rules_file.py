@@ -38,11 +38,11 @@ from trackstream.core.rules import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from trackstream.core.models import Weigh
 
-__all__ = ["UNSET", "RulesError", "rules_from", "rules_of_text"]
+__all__ = ["UNSET", "RulesError", "blocking", "rules_from", "rules_of_text"]
 
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": DAY_MS}
 _MOST_MS = {
@@ -113,6 +113,21 @@ def rules_from(
     problems += model_problems(made, models)
     if problems:
         raise RulesError(problems)
+    return _named(made)
+
+
+def blocking(rules: Rules, sources: Iterable[str]) -> Rules:
+    """The rules with these sources blocked besides their own, under the name of this content."""
+    lists = rules.fraud.blocklists
+    every = tuple(sorted({*lists.sources, *sources}))
+    if every == lists.sources:
+        return rules
+    lists = msgspec.structs.replace(lists, sources=every)
+    fraud = msgspec.structs.replace(rules.fraud, blocklists=lists)
+    return _named(msgspec.structs.replace(rules, fraud=fraud))
+
+
+def _named(made: Rules) -> Rules:
     content = msgspec.json.encode(msgspec.structs.replace(made, version=""), order="deterministic")
     digest = hashlib.blake2b(content, digest_size=6).hexdigest()
     return msgspec.structs.replace(made, version=f"rules-{digest}")

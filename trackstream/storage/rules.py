@@ -11,11 +11,11 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from trackstream.core.credits import MODELS
 from trackstream.core.rules import DEFAULT, Rules
-from trackstream.core.rules_file import rules_of_text
+from trackstream.core.rules_file import blocking, rules_of_text
 from trackstream.storage.database import transaction
 from trackstream.storage.errors import NotFoundError
 from trackstream.storage.registered_rows import milliseconds
-from trackstream.storage.schema import apps, rules, rules_activations
+from trackstream.storage.schema import apps, fraud_sources, rules, rules_activations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,6 +68,8 @@ class RulesStore:
     def set(self, app_id: str, toml: str, *, note: str | None = None) -> Activation:
         """Have an app's rules be what this file says, over the defaults. Again is no change.
 
+        The sources that are marked as fraudulent are blocked besides those that the file blocks.
+
         Raises:
             RulesError: With every problem of the file.
             NotFoundError: There is no such app.
@@ -75,18 +77,27 @@ class RulesStore:
         made = rules_of_text(toml, base=DEFAULT, models=self._models)
         with transaction(self._engine) as connection:
             _lock(connection, app_id)
-            connection.execute(
-                upsert(rules)
-                .values(
-                    app_id=app_id,
-                    version=made.version,
-                    toml=toml,
-                    content=msgspec.to_builtins(made),
-                    created_at=func.clock_timestamp(),
-                )
-                .on_conflict_do_nothing()
-            )
-            return _activate(connection, app_id, made.version, note)
+            return _set(connection, app_id, made, toml, note)
+
+    def block_marked_sources(self, app_id: str) -> Activation | None:
+        """Have the app's rules block just the sources that are marked now, besides the file's own.
+
+        To be called whenever marks have changed. None: no rules were ever set, and nothing is
+        marked, so the defaults go on.
+
+        Raises:
+            RulesError: The file set last is no longer valid.
+            NotFoundError: There is no such app.
+        """
+        with transaction(self._engine) as connection:
+            _lock(connection, app_id)
+            last = _last(connection, app_id)
+            row = _found(connection, app_id, last.version) if last else None
+            if row is None and not _marked(connection, app_id):
+                return None
+            toml = row.toml if row else ""
+            made = rules_of_text(toml, base=DEFAULT, models=self._models)
+            return _set(connection, app_id, made, toml, "the marked sources have changed")
 
     def activate(self, app_id: str, version: str, *, note: str | None = None) -> Activation:
         """Have a version that was set before count again. The last one again is no change.
@@ -126,6 +137,31 @@ class RulesStore:
         with transaction(self._engine) as connection:
             _require_app(connection, app_id)
             return [_activation(row) for row in connection.execute(query)]
+
+
+def _set(
+    connection: Connection, app_id: str, made: Rules, toml: str, note: str | None
+) -> Activation:
+    """Keep these rules, with the marked sources blocked, and have them count."""
+    made = blocking(made, _marked(connection, app_id))
+    connection.execute(
+        upsert(rules)
+        .values(
+            app_id=app_id,
+            version=made.version,
+            toml=toml,
+            content=msgspec.to_builtins(made),
+            created_at=func.clock_timestamp(),
+        )
+        .on_conflict_do_nothing()
+    )
+    return _activate(connection, app_id, made.version, note)
+
+
+def _marked(connection: Connection, app_id: str) -> list[str]:
+    table = fraud_sources.c
+    query = select(table.source).where(table.app_id == app_id, table.unmarked_at.is_(None))
+    return list(connection.scalars(query))
 
 
 def _lock(connection: Connection, app_id: str) -> None:
