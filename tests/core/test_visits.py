@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -203,3 +204,27 @@ def test_a_time_after_its_own_sending_is_set_to_it_however_wrong_the_clock() -> 
     broken = envelope(page(1, NOW + 9 * hour_ms), sent_at_ms=NOW + hour_ms)
     _, out = apply(None, broken, 0)
     assert out.events[0].timestamp_ms == NOW
+
+
+@pytest.mark.parametrize(
+    ("consent", "needed", "asked"),
+    [
+        ({}, False, True),
+        ({"analytics": False}, False, True),
+        ({"ad_storage": True, "tracking": False}, False, False),
+        ({"Marketing": False}, False, False),
+        ({}, True, False),
+        ({"analytics": True}, True, False),
+        ({"advertising": True}, True, True),
+    ],
+)
+def test_who_denies_tracking_is_not_found_by_network_and_system(
+    consent: dict[str, bool],
+    needed: bool,
+    asked: bool,  # noqa: FBT001 - a table of cases
+) -> None:
+    install = page(1, START, event="install", device_id="d")
+    context = Context(os_name="Android", consent=consent)
+    rules = Rules(probabilistic_needs_consent=needed)
+    _, out = apply(None, envelope(msgspec.structs.replace(install, context=context)), 0, rules)
+    assert any(probe.identifier.startswith("fp:") for probe in out.probes) is asked

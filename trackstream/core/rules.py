@@ -92,6 +92,9 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """Match types in order of preference; one that is left out is not used."""
     probabilistic: bool = True
     """Whether fingerprints are used at all."""
+    probabilistic_needs_consent: bool = False
+    """Whether only for subjects that allow advertising or tracking in `context.consent`; one that
+    denies it is never matched so."""
     min_confidence: float = 0.6
     """Below it a probabilistic match is refused."""
     ambiguity_margin: float = 0.05

@@ -17,6 +17,15 @@ __all__ = ["INSTALL_EVENTS", "conversion_of", "is_conversion", "links_of", "prob
 INSTALL_EVENTS = frozenset({"install", "first_open"})
 
 
+_TRACKING_PURPOSES = frozenset(
+    {
+        *("ads", "advertising", "ad_storage", "ad_user_data", "marketing", "targeting"),
+        *("tracking", "app_tracking", "fingerprinting"),
+    }
+)
+"""Purposes in `context.consent`: plain words, and those of Google's consent mode."""
+
+
 def is_conversion(event: str, rules: Rules) -> bool:
     """Whether events of this name are conversions: installs, and those that the rules declare."""
     return event in INSTALL_EVENTS or event in rules.conversion_events
@@ -34,7 +43,7 @@ def conversion_of(raw: RawEvent, event: Event, *, rules: Rules) -> Conversion | 
     installed = kind == "install"
     own = event_identifiers(raw)
     os_name = event.os_name
-    if installed and rules.probabilistic:
+    if installed and rules.probabilistic and _may_be_guessed(raw, rules):
         coarse = fingerprint(event.ip, os_name)
         own = [*own, coarse] if coarse else own
     return Conversion(
@@ -60,6 +69,17 @@ def conversion_of(raw: RawEvent, event: Event, *, rules: Rules) -> Conversion | 
         revenue_micros=event.revenue_micros,
         currency=event.currency,
     )
+
+
+def _may_be_guessed(raw: RawEvent, rules: Rules) -> bool:
+    """Whether its subject lets itself be found by network and system.
+
+    Not when it denies any purpose of advertising or tracking, nor, where the rules ask for consent,
+    unless it allows one.
+    """
+    consent = raw.context.consent if raw.context else {}
+    said = [given for purpose, given in consent.items() if purpose.lower() in _TRACKING_PURPOSES]
+    return all(said) and (bool(said) or not rules.probabilistic_needs_consent)
 
 
 def _began_ms(raw: RawEvent, event: Event) -> int | None:
