@@ -121,7 +121,7 @@ class Log:
     async def __aenter__(self) -> Self:
         await self._producer.start()
         await self._consumer.start()
-        outputs = ("events", "sessions", "attributions", "rejected")
+        outputs = ("events", "sessions", "attributions", "persons", "rejected")
         places = [
             TopicPartition(self._prefix + topic, partition)
             for topic in outputs

@@ -15,6 +15,7 @@ from trackstream.core.records import (
     Attribution,
     Conversion,
     Event,
+    PersonLink,
     Rejected,
     Session,
     Tick,
@@ -189,6 +190,22 @@ async def test_campaigns_are_counted_live(log: Log, worker: Worker, name: str) -
     assert [c["total"]["clicks"] for c in every["campaigns"] if c["campaign_id"] == name] == [2]
     assert worker.get(f"/campaigns/{name}/live?minutes=0")[0] == 422
     assert worker.get("/campaigns/partial")[0] == 403
+
+
+async def test_a_log_in_says_who_is_whom(log: Log, name: str) -> None:
+    one = envelope(name, "identify")
+    event = msgspec.structs.replace(one.events[0], user_id=f"u-{name}")
+    await log.post(msgspec.structs.replace(one, events=[event]))
+
+    link = await log.until(
+        lambda log: next((p for p in log.of(PersonLink) if name in p.identifier), None)
+    )
+
+    assert (link.kind, link.identifier, link.other) == (
+        "identified",
+        f"device:{name}",
+        f"user:u-{name}",
+    )
 
 
 async def test_apps_are_counted_live(log: Log, worker: Worker, name: str) -> None:

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from trackstream.core.records import Record
 
 
-def write(url: str, *records: Record, first_offset: int = 0) -> None:
+def write(url: str, *records: Record, first_offset: int = 0, topic: str = "t") -> None:
     """Write the records into a migrated database."""
     with closing(Writer(url, "test")) as writer:
-        claimed = writer.claim([("t", 0)])
+        claimed = writer.claim([(topic, 0)])
         messages = [
-            Message("t", 0, i, encode(record)) for i, record in enumerate(records, first_offset)
+            Message(topic, 0, i, encode(record)) for i, record in enumerate(records, first_offset)
         ]
         for batch in batches(messages, version="1.2.3"):
             writer.write(batch, {one: claim.epoch for one, claim in claimed.items()})

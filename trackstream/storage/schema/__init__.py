@@ -4,6 +4,7 @@
 - `facts`: what the warehouse writes, and the offsets up to which it has;
 - `rules`: the rules of each app, all versions, and which counted when;
 - `models`: what attribution models have given, where it was kept;
+- `persons`: which identifiers are one person's;
 - `postbacks`: whom to tell of attributions, and the outbox of what is told;
 - `fraud`: sources of clicks that get no credit;
 - `columns`: the kinds of columns.
@@ -23,6 +24,7 @@ from trackstream.storage.schema.facts import (
 )
 from trackstream.storage.schema.fraud import fraud_sources
 from trackstream.storage.schema.models import model_results
+from trackstream.storage.schema.persons import person_links, user_id_map
 from trackstream.storage.schema.postbacks import postback_destinations, postbacks
 from trackstream.storage.schema.registered import api_keys, apps, directory_version, links
 from trackstream.storage.schema.rules import rules, rules_activations
@@ -43,9 +45,11 @@ __all__ = [
     "links",
     "metadata",
     "model_results",
+    "person_links",
     "postback_destinations",
     "postbacks",
     "rejected",
     "rules",
     "rules_activations",
+    "user_id_map",
 ]

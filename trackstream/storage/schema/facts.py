@@ -226,6 +226,7 @@ dim_users = Table(
     text("user_id"),
     text("country"),
     text("os_name"),
+    Column("merged_into", Text, comment="the person that this key has turned out to be"),
     # Most of what is written here is last_seen_at: room for the new version on the same page.
     postgresql_with={"fillfactor": "70"},
 )

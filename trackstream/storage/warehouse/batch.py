@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trackstream.codec import UndecodableError, decode
 from trackstream.core.reasons import Reason
-from trackstream.core.records import Attribution, Event, Rejected, Session
+from trackstream.core.records import Attribution, Event, PersonLink, Rejected, Session
 from trackstream.storage.warehouse.rows import (
     DAY_MS,
     Row,
     attribution_row,
     credit_rows,
     event_row,
+    person_link_row,
     rejected_row,
     revision_row,
     session_row,
@@ -94,6 +95,7 @@ class _Rows:
         self._sessions: dict[tuple[str, str], Session] = {}
         self._attributions: dict[tuple[str, str], Attribution] = {}
         self._revisions: list[Row] = []
+        self._person_links: dict[tuple[str, ...], PersonLink] = {}
         self._rejected: list[Row] = []
 
     def add(self, record: Record) -> None:
@@ -109,6 +111,10 @@ class _Rows:
             key = (record.app_id, record.conversion_id)
             if key not in self._attributions or self._attributions[key].revision < record.revision:
                 self._attributions[key] = record
+        elif isinstance(record, PersonLink):
+            name = (record.app_id, record.kind, record.identifier, record.other)
+            if name not in self._person_links or self._person_links[name].at_ms > record.at_ms:
+                self._person_links[name] = record
         elif isinstance(record, Rejected):
             self._rejected.append(rejected_row(record))
 
@@ -121,6 +127,7 @@ class _Rows:
                 row for one in self._attributions.values() for row in credit_rows(one)
             ],
             "attribution_revisions": self._revisions,
+            "person_links": [person_link_row(one) for one in self._person_links.values()],
             "rejected": self._rejected,
         }
         return Batch(
@@ -142,7 +149,7 @@ def _record(message: Message, version: str) -> Record:
         if not _FIRST_DAY <= record.timestamp_ms // DAY_MS <= _LAST_DAY:
             why = f"timestamp_ms {record.timestamp_ms} is in no year from 1 to 9999"
             return _rejected(message, Reason.TIMESTAMP_OUT_OF_RANGE, why, version)
-    elif not isinstance(record, Session | Attribution | Rejected):
+    elif not isinstance(record, Session | Attribution | PersonLink | Rejected):
         why = f"a {type(record).__name__} does not belong on this topic"
         return _rejected(message, Reason.UNDECODABLE, why, version)
     return record

@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 GROUP = "trackstream-warehouse"
 """The consumer group of an installation with the default prefix."""
 
-TOPICS = ("events", "sessions", "attributions", "rejected")
+TOPICS = ("events", "sessions", "attributions", "persons", "rejected")
 
 _BATCH_MESSAGES = 5000
 _BATCH_S = 0.25

@@ -17,13 +17,14 @@ from trackstream.core.records import Campaign, Context, Touch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trackstream.core.records import Attribution, Event, Rejected, Session
+    from trackstream.core.records import Attribution, Event, PersonLink, Rejected, Session
 
 __all__ = [
     "ATTRIBUTION_COLUMNS",
     "CREDIT_COLUMNS",
     "DAY_MS",
     "EVENT_COLUMNS",
+    "PERSON_LINK_COLUMNS",
     "REJECTED_COLUMNS",
     "REVISION_COLUMNS",
     "SESSION_COLUMNS",
@@ -31,6 +32,7 @@ __all__ = [
     "attribution_row",
     "credit_rows",
     "event_row",
+    "person_link_row",
     "rejected_row",
     "revision_row",
     "session_row",
@@ -222,6 +224,12 @@ def revision_row(attribution: Attribution) -> Row:
         _json(_given(conversion)) if conversion else None,
         _json(attribution.earlier),
     )
+
+
+_PERSON_LINK = {**_same("app_id", "kind", "identifier", "other"), "at": "at_ms"}
+PERSON_LINK_COLUMNS = tuple(_PERSON_LINK)
+person_link_row: Callable[[PersonLink], Row] = _getter(_PERSON_LINK)
+"""The row of `person_links`."""
 
 
 REJECTED_COLUMNS = (

@@ -13,11 +13,12 @@ _SESSIONS = Staged(schema.fact_sessions, rows.SESSION_COLUMNS)
 _ATTRIBUTIONS = Staged(schema.attributions, rows.ATTRIBUTION_COLUMNS)
 _CREDITS = Staged(schema.attribution_credits, rows.CREDIT_COLUMNS)
 _REVISIONS = Staged(schema.attribution_revisions, rows.REVISION_COLUMNS)
+_PERSON_LINKS = Staged(schema.person_links, rows.PERSON_LINK_COLUMNS)
 _REJECTED = Staged(schema.rejected, rows.REJECTED_COLUMNS)
 
 STAGED: dict[str, Staged] = {
     one.table.name: one
-    for one in (_EVENTS, _SESSIONS, _ATTRIBUTIONS, _CREDITS, _REVISIONS, _REJECTED)
+    for one in (_EVENTS, _SESSIONS, _ATTRIBUTIONS, _CREDITS, _REVISIONS, _PERSON_LINKS, _REJECTED)
 }
 
 
@@ -46,6 +47,15 @@ def _newest(staged: Staged) -> str:
     )
 
 
+def _earliest(staged: Staged) -> str:
+    table = staged.table
+    keys = ", ".join(column.name for column in table.primary_key)
+    return (
+        f"{_insert(staged)} ({keys}) DO UPDATE SET at = excluded.at "
+        f"WHERE {table.name}.at > excluded.at"
+    )
+
+
 def _current(staged: Staged) -> str:
     """Only rows of the revision that counts, which may be a later one than this batch's."""
     name = staged.name
@@ -64,6 +74,7 @@ INSERTS: dict[str, str] = {
     "attributions": _newest(_ATTRIBUTIONS),
     "attribution_credits": _current(_CREDITS),
     "attribution_revisions": _once(_REVISIONS),
+    "person_links": _earliest(_PERSON_LINKS),
     "rejected": _once(_REJECTED),
 }
 """By table, from its temporary table. At most one row a key where the newest revision is kept."""

@@ -17,6 +17,7 @@ from psycopg2.extras import execute_values
 
 from trackstream.storage.database import connect
 from trackstream.storage.errors import StorageError, StorageUnavailableError, WriterFencedError
+from trackstream.storage.warehouse import persons
 from trackstream.storage.warehouse.days import Days
 from trackstream.storage.warehouse.statements import AFTER, DIMENSIONS, INSERTS, STAGED
 
@@ -113,6 +114,10 @@ class Writer:
         with self._transaction() as cursor:
             # First, so that a new owner's claim waits for this transaction, and sees its offsets.
             self._advance(cursor, batch.next_offsets, epochs)
+            if "person_links" in batch.csv:
+                cursor.execute(persons.LOCK)
+            elif "fact_events" in batch.csv:
+                cursor.execute(persons.LOCK_SHARED)
             for table, rows in batch.csv.items():
                 cursor.copy_expert(STAGED[table].copy, io.BytesIO(rows), _CHUNK_BYTES)
                 cursor.execute(INSERTS[table])
@@ -123,6 +128,10 @@ class Writer:
                 for table, statement in DIMENSIONS.items():
                     cursor.execute(statement)
                     written[table] += cursor.rowcount
+            if "person_links" in batch.csv:
+                written["user_id_map"] += persons.settle(cursor)
+            if "fact_events" in batch.csv:
+                cursor.execute(persons.FOLLOW_EVENTS)
         return +written
 
     def _advance(
