@@ -220,8 +220,8 @@ def test_a_time_after_its_own_sending_is_set_to_it_however_wrong_the_clock() -> 
 )
 def test_who_denies_tracking_is_not_found_by_network_and_system(
     consent: dict[str, bool],
-    needed: bool,
-    asked: bool,  # noqa: FBT001 - a table of cases
+    needed: bool,  # noqa: FBT001 - a table of cases
+    asked: bool,  # noqa: FBT001 - likewise
 ) -> None:
     install = page(1, START, event="install", device_id="d")
     context = Context(os_name="Android", consent=consent)
