@@ -98,7 +98,7 @@ async def _measure(seconds: float) -> list[Measured]:
         ("click", _request("GET", "/c/s?utm_source=ad&gclid=abc123"), 0),
     ]
     application = create_collector(
-        settings=Settings(),
+        settings=Settings(click_repeat_ms=0),  # the same click again and again counts
         directory=_Directory(),
         sink=_Sink(),
         cache=RedisTouchCache(None),

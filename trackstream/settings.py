@@ -104,6 +104,26 @@ class Settings:
     cookie_max_age_days: int = _setting(
         whole(0, 3650), "Life of the tracking cookie; 0: set none", 365
     )
+    cookie_same_site: str = _setting(
+        choice("lax", "strict", "none"),
+        "SameSite of the tracking cookie; `none` makes it Secure, too",
+        "lax",
+    )
+    cookie_secure: str = _setting(
+        choice("auto", "always"),
+        "Whether the tracking cookie is Secure; `auto`: if the link was called by HTTPS",
+        "auto",
+    )
+    cookie_consent: str = _setting(
+        choice("assumed", "required"),
+        "`required`: a tracking cookie is set and read only if the link's URL has `consent=1` "
+        "and the browser does not send `Sec-GPC: 1`",
+        "assumed",
+    )
+    tls_certificate: Path | None = _setting(
+        path, "The collector's certificate chain (PEM); it serves HTTPS, and takes up changes"
+    )
+    tls_key: Path | None = _setting(path, "Its key (PEM), if not in the same file")
     max_body_bytes: int = _setting(whole(1024, 2**30), "Largest body of a request", 2**20)
     max_inflated_bytes: int = _setting(
         whole(1024, 2**30), "Largest body after decompression", 5 * 2**20

@@ -177,3 +177,33 @@ async def test_processes_know_each_others_clicks(redis_url: str) -> None:
     finally:
         await one.close()
         await other.close()
+
+
+async def test_the_cookies_attributes_are_settings(user_agents: UaParser) -> None:
+    for settings, attributes in (
+        ({}, "; HttpOnly; SameSite=Lax"),
+        ({"cookie_same_site": "strict", "cookie_secure": "always"}, "; SameSite=Strict; Secure"),
+        ({"cookie_same_site": "none"}, "; SameSite=None; Secure"),
+    ):
+        async with served(user_agents, **settings) as service:
+            assert (await click(service)).headers["Set-Cookie"].endswith(attributes)
+
+
+async def test_without_consent_there_is_no_cookie(user_agents: UaParser) -> None:
+    async with served(user_agents, cookie_consent="required") as service:
+        cookie = {"Cookie": "trackstream_id=abcdefghijklmnop"}
+        for path, headers in (
+            ("/c/sale?a=1", {}),
+            ("/c/sale?a=2&consent=0", {}),
+            ("/c/sale?a=3&consent=1", {"Sec-GPC": "1"}),
+            ("/c/sale?a=4", cookie),
+        ):
+            response = await click(service, path, **headers)
+            assert "Set-Cookie" not in response.headers
+            assert "X-Trackstream-Click-Id" in response.headers
+        touched = [key for key, _ in service.sink.records("identity")]
+        assert not [key for key in touched if key.startswith("shop|cookie:")]
+        assert "Set-Cookie" in (await click(service, "/c/sale?consent=1")).headers
+        service.client.session.cookie_jar.clear()
+        await click(service, "/c/sale?a=5&consent=1", **cookie)
+        assert "shop|cookie:abcdefghijklmnop" in {k for k, _ in service.sink.records("identity")}

@@ -113,8 +113,9 @@ async def _validate(sighting: Sighting, parts: Parts) -> Refusal | None:
     user_agent = header(request, "User-Agent", _MAX_HEADER_CHARS)
     agent = parts.user_agents.parse(user_agent)
     sighting.unrecorded = "bot" if agent.bot else "prefetch" if _is_prefetch(request) else None
-    cookie_id = cookie_of(request)
-    sets_cookie = sighting.kind == "click" and parts.settings.cookie_max_age_days > 0
+    may_track = _consents(sighting, parts)
+    cookie_id = cookie_of(request) if may_track else None
+    sets_cookie = may_track and sighting.kind == "click" and parts.settings.cookie_max_age_days > 0
     if sets_cookie and sighting.unrecorded is None:
         cookie_id = sighting.new_cookie = cookie_id or secrets.token_urlsafe(24)
     sighting.visit = Visit(
@@ -204,10 +205,28 @@ async def _answer(sighting: Sighting, parts: Parts) -> Refusal | None:
 
 def _set_cookie(value: str, request: web.Request, parts: Parts) -> str:
     """The tracking cookie: first-party, out of reach of scripts (RFC 6265, section 4.1)."""
-    max_age_s = parts.settings.cookie_max_age_days * _DAY_S
-    text = f"{COOKIE}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax"
-    is_https = request.secure or (parts.settings.public_url or "").startswith("https:")
-    return f"{text}; Secure" if is_https else text
+    settings = parts.settings
+    max_age_s = settings.cookie_max_age_days * _DAY_S
+    same_site = settings.cookie_same_site.capitalize()
+    text = f"{COOKIE}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite={same_site}"
+    is_secure = (
+        settings.cookie_secure == "always"
+        or settings.cookie_same_site == "none"  # browsers refuse it otherwise
+        or request.secure
+        or (settings.public_url or "").startswith("https:")
+    )
+    return f"{text}; Secure" if is_secure else text
+
+
+def _consents(sighting: Sighting, parts: Parts) -> bool:
+    """Whether the visitor may be given a cookie, or known by the one that it has.
+
+    Source: Global Privacy Control, https://www.w3.org/TR/gpc/ (`Sec-GPC: 1` objects).
+    """
+    if parts.settings.cookie_consent == "assumed":
+        return True
+    objects = sighting.request.headers.get("Sec-GPC", "").strip() == "1"
+    return sighting.query.get("consent") == "1" and not objects
 
 
 def _is_prefetch(request: web.Request) -> bool:

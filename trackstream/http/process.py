@@ -17,6 +17,7 @@ from trackstream.http.listening import CONNECTIONS_LOG, Listening
 from trackstream.http.metrics import Metrics
 from trackstream.http.spool_metrics import show_spool
 from trackstream.http.steps import Parts, clock_ms
+from trackstream.http.tls import Certificate
 
 if TYPE_CHECKING:
     import socket
@@ -60,8 +61,10 @@ async def run_process(
     what is missing, and requests are answered 503, or spooled if it is only Kafka.
 
     Raises:
+        SettingsError: its certificate cannot be used.
         StorageError: something is set up so that only an operator can help.
     """
+    certificate = Certificate.of(settings)
     backing = Backing(settings)
     metrics = Metrics()
 
@@ -101,6 +104,7 @@ async def run_process(
         max_field_size=_MAX_LINE_BYTES,
     )
     writing = asyncio.create_task(shared.keep_writing(metrics, refresh)) if shared else None
+    renewing = asyncio.create_task(certificate.keep_fresh()) if certificate else None
     try:
         await runner.setup()
         await backing.start()
@@ -108,7 +112,7 @@ async def run_process(
             lambda: stop.is_set() or backing.connected or backing.hopeless.done(), _PATIENCE_S
         )
         door = Listening(_server_of(runner), max_connections=settings.max_connections)
-        await door.start(listener)
+        await door.start(listener, certificate.context if certificate else None)
         on_listening()
         await _first(stop, backing.hopeless)
         traffic = parts.traffic
@@ -122,6 +126,8 @@ async def run_process(
     finally:
         await runner.cleanup()
         await backing.stop()
+        if renewing is not None:
+            renewing.cancel()
         if writing is not None and shared is not None:
             writing.cancel()
             with contextlib.suppress(asyncio.CancelledError):

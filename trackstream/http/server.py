@@ -19,6 +19,7 @@ import uvloop
 
 from trackstream.http.process import run_process, stop_on_signals
 from trackstream.http.shared_metrics import SharedMetrics
+from trackstream.http.tls import Certificate
 from trackstream.settings import SettingsError
 from trackstream.storage.errors import StorageError
 
@@ -59,8 +60,9 @@ def serve(
         SettingsError: it cannot listen; the message names the setting.
         StorageError: something is set up so that only an operator can help.
     """
+    scheme = "http" if Certificate.of(settings) is None else "https"
     with contextlib.closing(listen(settings, shared=workers > 1)) as listener:
-        url = _url(listener)
+        url = _url(scheme, listener)
 
         def listening() -> None:
             _log.info("the collector listens on %s", url)
@@ -110,9 +112,9 @@ def _bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
     return bound
 
 
-def _url(listener: socket.socket) -> str:
+def _url(scheme: str, listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 async def _alone(

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import ssl
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.http.served import running
+from trackstream.http.server import serve
+from trackstream.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trackstream.ports import Key
+
+
+def write_certificate(chain: Path, key: Path, name: str) -> None:
+    """A self-signed certificate for `name`, put in place as certificate tools do."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(private.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .sign(private, hashes.SHA256())
+    )
+    key.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    chain.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+
+async def handshake(settings: Settings, latest: ssl.TLSVersion | None = None) -> tuple[str, str]:
+    """The name in the certificate that is shown, and the protocol."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if latest is not None:
+        context.maximum_version = latest
+    _, writer = await asyncio.open_connection("127.0.0.1", settings.collector_port, ssl=context)
+    tls = writer.get_extra_info("ssl_object")
+    shown = x509.load_der_x509_certificate(tls.getpeercert(binary_form=True))
+    writer.close()
+    [name] = shown.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(name.value), tls.version()
+
+
+async def until_shown(settings: Settings, name: str) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                if (await handshake(settings))[0] == name:
+                    return
+            except ConnectionError:
+                pass
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.xdist_group("collector")
+async def test_https_takes_up_a_new_certificate_and_no_broken_one(
+    settings: Settings, key: Key, tmp_path: Path
+) -> None:
+    chain, private = tmp_path / "chain.pem", tmp_path / "key.pem"
+    write_certificate(chain, private, "first")
+    settings = replace(settings, tls_certificate=chain, tls_key=private)
+    with running(settings):
+        await until_shown(settings, "first")
+        assert (await handshake(settings))[1] == "TLSv1.3"
+        assert (await handshake(settings, ssl.TLSVersion.TLSv1_2))[1] == "TLSv1.2"
+        chain.write_text("half a certif")
+        await asyncio.sleep(2.5)
+        await until_shown(settings, "first")
+        write_certificate(chain, private, "second")
+        await until_shown(settings, "second")
+        reader, writer = await asyncio.open_connection("127.0.0.1", settings.collector_port)
+        writer.write(b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b"200" not in await reader.read()
+        writer.close()
+
+
+def test_a_certificate_that_cannot_be_used_names_its_settings(tmp_path: Path) -> None:
+    (tmp_path / "bad.pem").write_text("nothing")
+    for name in ("bad.pem", "absent.pem"):
+        with pytest.raises(SettingsError, match="TRACKSTREAM_TLS_CERTIFICATE"):
+            serve(Settings(tls_certificate=tmp_path / name))
