@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from trackstream.cli.explanation import duration, tell
-from trackstream.core.records import Candidate, Touch
+from trackstream.core.records import Candidate, Credit, Touch
 from trackstream.storage.explain import Explanation, Revision
 
 AT_MS = 1_752_148_800_000
@@ -188,3 +188,32 @@ def test_a_decision_without_all_answers_says_so(capsys: pytest.CaptureFixture[st
 )
 def test_lengths_of_time_are_for_reading(span_ms: int, says: str) -> None:
     assert duration(span_ms) == says
+
+
+def test_several_touches_share_the_credit_and_flags_and_fraud_are_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    odd = msgspec.structs.replace(
+        considered(VIEW, "view_deterministic", "lower_class"), flags=["geo_mismatch"]
+    )
+    caught = considered(LATER, "click_deterministic", "fraud:bot")
+    decision = revision(
+        method="click_deterministic",
+        touch=CLICK,
+        identifier="device:d1",
+        candidates=[considered(CLICK, "click_deterministic", "chosen"), odd, caught],
+    )
+    shares = {("last", "t1"): 1_000_000, ("linear", "t1"): 500_000, ("linear", "t2"): 500_000}
+    lines = told(
+        capsys,
+        decision,
+        credits=[
+            Credit(model=model, touch_id=touch_id, share_millionths=share)
+            for (model, touch_id), share in shares.items()
+        ],
+    )
+    text = "\n".join(lines)
+    assert re.search(r"lower_class.*\(flagged:\s+geo_mismatch\)|flagged: geo_mismatch", text)
+    assert "fraud:bot" in text
+    assert any(re.fullmatch(r"\s*last\s+100\.0 %\s*", line) for line in lines)
+    assert any(re.fullmatch(r"\s*linear\s+50\.0 %\s+50\.0 %\s*", line) for line in lines)

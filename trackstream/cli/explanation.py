@@ -21,9 +21,21 @@ _VERDICTS = {
     "lower_class": "a stronger kind of match counts",
     "outside_window": "longer ago than its window",
     "after_conversion": "after the conversion",
-    "bot": "a crawler's",
     "probabilistic_off": "fingerprints are off",
+    "not_in_waterfall": "the app's rules leave this kind of match out",
     "low_confidence": "too unlike to be the same device",
+    "ambiguous": "two devices are alike, so neither is chosen",
+    "less_alike": "another device is more alike",
+    "fraud:click_after_install_began": "the download was already running",
+    "fraud:click_to_install_too_short": "no app is downloaded and opened that fast",
+    "fraud:bot": "a crawler's",
+    "fraud:emulator": "the device is an emulator",
+    "fraud:blocked_ip": "the address is on the app's list",
+    "fraud:blocked_user_agent": "the user agent is on the app's list",
+    "fraud:blocked_sub_publisher": "the sub-publisher is on the app's list",
+    "fraud:click_flooding": "more clicks within an hour than a person makes",
+    "fraud:click_used_before": "another device has installed with this click",
+    "fraud:flooding_source": "the source is marked: `trackstream fraud list`",
     "reinstall": "a reinstall keeps its first attribution",
     "inherited": "the event has its install's attribution",
 }
@@ -46,6 +58,8 @@ def tell(found: Explanation) -> None:
     ]
     if decision.candidates:
         parts += [_line("\nWhat was considered, in order of time:"), _timeline(found, decision)]
+    if len({one.touch_id for one in found.credits}) > 1:
+        parts += [_line("\nHow each model shares the credit:"), _credits(found)]
     if len(found.revisions) > 1:
         parts += [_line("\nHow the decision changed:"), _revisions(found)]
     print_rich(*parts)
@@ -186,9 +200,30 @@ def _considered(found: Explanation, one: Candidate) -> list[Text]:
             one.touch.campaign_id or "",
             one.match_type + sure,
             one.identifier,
-            one.verdict if verdict in {None, one.verdict} else f"{one.verdict}: {verdict}",
+            (one.verdict if verdict in {None, one.verdict} else f"{one.verdict}: {verdict}")
+            + (f" (flagged: {', '.join(one.flags)})" if one.flags else ""),
         )
     ]
+
+
+def _credits(found: Explanation) -> Table:
+    """A row for each model, a column for each touch that any model credits, in order of time."""
+    credited = {one.touch_id for one in found.credits}
+    touches = [
+        one.touch for one in found.revisions[-1].candidates if one.touch.touch_id in credited
+    ]
+    touches.sort(key=lambda one: (one.at_ms, one.touch_id))
+    shares = {(one.model, one.touch_id): one.share_millionths for one in found.credits}
+    table = Table(box=None, padding=(0, 2), pad_edge=True, header_style="")
+    table.add_column("model")
+    for touch in touches:
+        table.add_column(
+            f"{touch.campaign_id or touch.kind}\n{moment(touch.at_ms)}", justify="right"
+        )
+    for model in dict.fromkeys(one.model for one in found.credits):
+        each = (shares.get((model, touch.touch_id), 0) for touch in touches)
+        table.add_row(model, *(f"{share / 10_000:.1f} %" if share else "" for share in each))
+    return table
 
 
 def _revisions(found: Explanation) -> Table:
