@@ -74,6 +74,7 @@ def parse_event(
     new_id: Callable[[], str],
     default_name: str | None = None,
     default_cookie_id: str | None = None,
+    fields_of: Callable[[dict[str, Any], list[Problem]], Fields] = Fields,
 ) -> ParsedEvent | tuple[Problem, ...]:
     """The event, or every problem of it (never an empty tuple). Raises nothing.
 
@@ -85,11 +86,12 @@ def parse_event(
         new_id: makes the id of an event that has none.
         default_name: the name of an event that has none; without it that is a problem.
         default_cookie_id: the cookie id of an event that has none.
+        fields_of: reads an object; one that notes what it is asked tells what an event may hold.
     """
     if not isinstance(value, dict):
         return (Problem(Reason.WRONG_TYPE, "", "an event has to be an object"),)
     problems: list[Problem] = []
-    fields = Fields(value, problems)
+    fields = fields_of(value, problems)
     name = fields.identifier("event", MAX_NAME_CHARS) or default_name
     if name is None and not problems:
         fields.problem(Reason.MISSING_FIELD, "event", "is missing")

@@ -19,6 +19,7 @@ from trackstream.http.explaining import explain_handler
 from trackstream.http.guard import Guard, guarded
 from trackstream.http.ids import new_id as new_uuid
 from trackstream.http.ingest import DIALECTS, Kind
+from trackstream.http.openapi.views import description_routes
 from trackstream.http.posts import always, post_handler
 from trackstream.http.problems import no_route
 from trackstream.http.registry import registry_routes
@@ -136,7 +137,8 @@ def add_routes(application: web.Application, parts: Parts) -> None:
     get("/health/live", "health", live)
     get("/health/ready", "health", ready)
     get("/metrics", "metrics", metrics)
-    for path, handler in registry_routes(schemas.load(), topic_prefix=parts.settings.topic_prefix):
+    registry = registry_routes(schemas.load(), topic_prefix=parts.settings.topic_prefix)
+    for path, handler in [*registry, *description_routes(parts.version)]:
         get(path, "schemas", handler)
 
 
