@@ -180,6 +180,11 @@ async def test_what_is_accepted_in_an_outage_arrives_once_though_the_collector_i
         await load.more(50)
         await asyncio.sleep(_OUTAGE_S)
         await asyncio.to_thread(broker.start)
+        await asyncio.sleep(0.5)  # about to drain, or in the middle of it
+        collector.kill()
+        collector.wait(10)
+    with running(settings) as collector:
+        await load.more(50)
         await until_drained(settings)
         await load.more(50)
         load.stopping = True
