@@ -173,12 +173,12 @@ class Settings:
         5,
     )
     rate_limit_key_per_s: int = _setting(
-        whole(0, 10**7), "Requests a second that each key may send; 0: any number", 20_000
+        whole(0, 10**7), "Requests a second that each key may send; 0: any number", 50_000
     )
     rate_limit_ip_per_s: int = _setting(
         whole(0, 10**7),
         "Requests a second that each address (of IPv6 each /64) may send; 0: any number",
-        10_000,
+        20_000,
     )
     rate_limit_burst_s: int = _setting(
         whole(1, 3600), "For how many seconds the requests of a limit may come at once", 5

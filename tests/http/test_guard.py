@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from tests.http.service import ANDROID, EVENT, IPHONE, Service, refused
+from tests.http.service import ANDROID, EVENT, IPHONE, WRITE_KEY, Service, refused
 from trackstream.core.records import Envelope, Touch
 from trackstream.storage.cache import RedisTouchCache
 
@@ -105,6 +105,17 @@ async def test_a_forwarded_address_counts_only_from_trusted_proxies(user_agents:
             assert ("Secure" in response.headers["Set-Cookie"]) == (address == "203.0.113.9")
             touches = [one for _, one in service.sink.records("identity")]
             assert {one.ip for one in touches if isinstance(one, Touch)} == {address}
+
+
+async def test_urls_of_ours_are_those_that_the_proxy_is_called_by(user_agents: UaParser) -> None:
+    forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "go.example"}
+    for proxies, host in (("127.0.0.1", "go.example/v1"), ("10.0.0.0/8", "127.0.0.1")):
+        async with served(user_agents, trusted_proxies=proxies) as service:
+            path = f"/v1/projects/{WRITE_KEY.key_id}/settings"
+            response = await service.client.get(path, headers=forwarded)
+            segment = (await response.json())["integrations"]["Segment.io"]
+            assert segment["apiHost"].startswith(host)
+            assert segment["protocol"] == ("https" if host == "go.example/v1" else "http")
 
 
 async def test_what_is_limited_and_blocked_is_the_client_behind_the_proxy(

@@ -172,7 +172,7 @@ async def _produce(sighting: Sighting, parts: Parts) -> Refusal | None:
         return None
     is_click = sighting.kind == "click"
     refusal = await deliver(
-        sighting.messages, parts, timeout_s=_CLICK_TIMEOUT_S if is_click else None
+        sighting.messages, parts, timeout_s=_patience_s(parts) if is_click else None
     )
     if refusal is not None:
         sighting.unrecorded = "lost"
@@ -184,6 +184,13 @@ async def _produce(sighting: Sighting, parts: Parts) -> Refusal | None:
             touch.app_id, touch.click_id, fingerprint(touch.ip, touch.os_name), touch.deep_link
         )
     return None
+
+
+def _patience_s(parts: Parts) -> float:
+    """How long a visitor waits: not too short for what Kafka does not take to be spooled."""
+    settings = parts.settings
+    spooling_s = settings.spool_after_ms / 1000 + 0.5 if settings.spool_max_mib else 0
+    return max(_CLICK_TIMEOUT_S, spooling_s)
 
 
 async def _answer(sighting: Sighting, parts: Parts) -> Refusal | None:

@@ -46,6 +46,7 @@ class CollectingWeb(driver.Web):
             self.web_app,
             access_log=None,
             auto_decompress=False,
+            keepalive_timeout=settings.idle_timeout_s,
             max_line_size=_MAX_LINE_BYTES,
             max_field_size=_MAX_LINE_BYTES,
         )

@@ -7,7 +7,7 @@ import logging
 import sqlite3
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from trackstream.storage.spool.file import SpoolFile
+from trackstream.storage.spool.file import SpoolFile, size_bytes
 from trackstream.storage.spool.state import SpoolFullError, SpoolUnusableError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ __all__ = ["DiskQueue"]
 _log = logging.getLogger(__name__)
 
 _GROUP_REQUESTS = 512
+_GROUP_BYTES = 4 * 2**20
 _HEAD_MESSAGES = 1_000
 _HEAD_BYTES = 2**20
 
@@ -143,8 +144,14 @@ class DiskQueue:
     async def _commit(self) -> None:
         """Write what is pending, and what has become pending meanwhile, until nothing is."""
         while self._pending:
-            group = self._pending[:_GROUP_REQUESTS]
-            del self._pending[:_GROUP_REQUESTS]
+            group: list[tuple[list[Message], asyncio.Future[None]]] = []
+            size = 0
+            for one in self._pending[:_GROUP_REQUESTS]:
+                group.append(one)
+                size += size_bytes(one[0])
+                if size >= _GROUP_BYTES:
+                    break
+            del self._pending[: len(group)]
             await self._commit_group(group)
         self._committing = None
 
