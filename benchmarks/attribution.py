@@ -111,7 +111,7 @@ def run(argv: list[str]) -> Result:
             latencies_ms = asyncio.run(bench.latencies(options.latencies))
             posted, attributed, cpu = asyncio.run(bench.throughput(options.installs))
         serialised, stored = state_bytes(data_dir, keys)
-    percentiles = statistics.quantiles(latencies_ms, n=100)
+    percentiles = statistics.quantiles(latencies_ms, n=100, method="inclusive")
     result = Result(
         installs=options.installs,
         posted_per_s=round(posted, 1),

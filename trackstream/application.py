@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib.metadata
 import logging
 import os
@@ -52,6 +53,8 @@ _FAUST_DEFAULT_DATA_DIR = "{conf.name}-data"
 _COMMIT_INTERVAL_S = 1.0
 _REQUEST_TIMEOUT_S = 40.0
 _MAX_BATCH_BYTES = 512 * 1024
+_GARBAGE_AFTER = (20_000, 20, 20)
+"""Allocations, and collections of the younger generations, before the next is collected."""
 
 
 class Application(faust.App):
@@ -76,6 +79,7 @@ class Application(faust.App):
         await ensure_topics(self.settings)
         if isinstance(self.rules_book, CachedRules):
             await self.rules_book.start()
+        _collect_less()
 
     async def on_stop(self) -> None:
         """Stop keeping up with the rules of apps."""
@@ -110,6 +114,17 @@ class Application(faust.App):
 
     def _new_producer_transport(self) -> TransportT:
         return Transport(self.conf.broker_producer, self)
+
+
+def _collect_less() -> None:
+    """Let Python look for cycles less often, and not among what is there from the start.
+
+    Records are made and dropped by the thousand a second and have no cycles: Python's defaults
+    spend a tenth of the worker's time on looking at them and at all that was imported.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GARBAGE_AFTER)
 
 
 def _lift_root_level() -> None:
