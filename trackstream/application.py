@@ -158,7 +158,7 @@ def create_app(settings: Settings) -> Application:
 
     Raises:
         SettingsError: A setting that the worker needs is missing.
-        LookupDatabaseError: The city database cannot be used.
+        LookupDatabaseError: A database of places or networks cannot be used.
     """
     if not settings.kafka_url:
         raise SettingsError(["TRACKSTREAM_KAFKA_URL is not set: kafka://host:port"])
@@ -217,7 +217,10 @@ def create_app(settings: Settings) -> Application:
             app=app,
             tables=app.state_tables,
             deps=Deps(
-                geo=MaxMindGeo(settings.geo_city_database or default_city_database()),
+                geo=MaxMindGeo(
+                    settings.geo_city_database or default_city_database(),
+                    settings.geo_asn_database,
+                ),
                 user_agents=UaParser(),
                 version=importlib.metadata.version("trackstream"),
             ),

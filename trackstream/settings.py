@@ -96,7 +96,12 @@ class Settings:
     key_id: str | None = _setting(text, "Key with which commands sign their requests")
     secret: str | None = _setting(secret, "Secret of that key")
     geo_city_database: Path | None = _setting(
-        path, "City database (.mmdb); the embedded default is used when not set"
+        path,
+        "City database (.mmdb); the embedded default is used when not set. A file that is replaced "
+        "is taken up, if it can be used",
+    )
+    geo_asn_database: Path | None = _setting(
+        path, "Database of autonomous systems (.mmdb); without it events have none. As above"
     )
     public_url: str | None = _setting(
         url("http", "https"), "Where tracking links are reached from outside, if not collector_url"

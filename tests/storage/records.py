@@ -80,6 +80,8 @@ def a_full_event() -> Event:
         region="Berlin",
         city="Köln",
         timezone="Europe/Berlin",
+        asn=3320,
+        asn_organization="Deutsche Telekom AG",
     )
 
 

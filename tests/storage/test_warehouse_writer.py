@@ -123,6 +123,8 @@ def test_an_event_is_kept_with_everything_it_says(warehouse: Warehouse) -> None:
         "region": "Berlin",
         "city": "Köln",
         "timezone": "Europe/Berlin",
+        "asn": 3320,
+        "asn_organization": "Deutsche Telekom AG",
     }
 
 

@@ -99,6 +99,8 @@ def enriched(
         region=place.region,
         city=place.city,
         timezone=context.timezone or place.timezone,
+        asn=place.asn,
+        asn_organization=place.asn_organization,
     )
 
 

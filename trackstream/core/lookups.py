@@ -16,6 +16,10 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     city: str | None = None
     timezone: str | None = None
     """IANA name."""
+    asn: int | None = None
+    """Number of the autonomous system, RFC 6793."""
+    asn_organization: str | None = None
+    """Who holds it."""
 
 
 class UserAgent(msgspec.Struct, frozen=True, kw_only=True):

@@ -361,6 +361,9 @@ class Event(Record, frozen=True, kw_only=True):
     region: str | None = None
     city: str | None = None
     timezone: str | None = None
+    asn: int | None = None
+    """Number of the address's autonomous system."""
+    asn_organization: str | None = None
 
 
 class Session(Record, frozen=True, kw_only=True):

@@ -1,18 +1,22 @@
-"""Address to place, by a database in MaxMind's format (GeoIP2, GeoLite2, DB-IP)."""
+"""Address to place and network, by databases in MaxMind's format (GeoIP2, GeoLite2, DB-IP)."""
 
 from __future__ import annotations
 
 import ipaddress
 import logging
+import time
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import maxminddb
+from msgspec import structs
 
 from trackstream.core.lookups import Place
-from trackstream.storage.errors import LookupDatabaseError
+from trackstream.storage.geo_database import GeoDatabase, Kind
 from trackstream.storage.recent import Recent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["MaxMindGeo", "default_city_database"]
 
@@ -37,31 +41,47 @@ def default_city_database() -> Path | None:
 
 
 class MaxMindGeo:
-    """`ports.GeoLookup` on a memory-mapped file; answers are kept for recent addresses.
+    """`ports.GeoLookup` on memory-mapped files; answers are kept for recent addresses.
+
+    A file that changes is taken up within some ten seconds; see `GeoDatabase`.
 
     Args:
-        path: A city database (.mmdb). None: there is none, which is logged once, and every
-            place is empty.
+        city: A city database (.mmdb). None: there is none, which is logged once, and places
+            have no country, region, city and timezone.
+        asn: A database of autonomous systems. None: places have none.
+        clock: Seconds that only grow.
 
     Raises:
-        LookupDatabaseError: The file is not there, or is visibly broken.
+        LookupDatabaseError: A file is not there, or is visibly broken, or not of its kind.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
+    def __init__(
+        self,
+        city: Path | None,
+        asn: Path | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._recent = Recent[Place](_CACHED_ADDRESSES)
-        self._reported = False
-        self._reader: Any = None
-        if path is None:
+        self._city: GeoDatabase | None = None
+        self._asn: GeoDatabase | None = None
+        if city is None:
             _log.warning(
                 "no city database: events get no place (set TRACKSTREAM_GEO_CITY_DATABASE)"
             )
         else:
-            self._reader = _open(path)
+            # What a package has installed does not change under a process.
+            watched = city != default_city_database()
+            self._city = GeoDatabase(city, _CITY, _place, watched=watched, clock=clock)
+        if asn is not None:
+            self._asn = GeoDatabase(asn, _ASN, _system, clock=clock)
 
     def place(self, ip: str | None) -> Place:
         """The place of an address; empty when private, unknown, malformed, or without database."""
-        if not ip or self._reader is None:
+        changed = [one.refreshed() for one in (self._city, self._asn) if one is not None]
+        if any(changed):
+            self._recent = Recent[Place](_CACHED_ADDRESSES)
+        if not ip or not changed:
             return _NOWHERE
         found = self._recent.get(ip)
         if found is None:
@@ -70,24 +90,18 @@ class MaxMindGeo:
         return found
 
     def close(self) -> None:
-        """Unmap the file; later places are empty."""
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            reader.close()
+        """Unmap the files; later places are empty."""
+        self._city = self._asn = None
 
     def _look_up(self, ip: str) -> Place:
         address = _address(ip)
         if address is None:
             return _NOWHERE
-        try:
-            return _place(self._reader.get(address))
-        except Exception as error:  # noqa: BLE001 - readers raise many kinds on broken files
-            if not self._reported:
-                self._reported = True
-                _log.error(
-                    "the city database %s is broken, places will be missing: %r", self._path, error
-                )
-            return _NOWHERE
+        place: Place = (self._city.get(address) if self._city else None) or _NOWHERE
+        number, organization = (self._asn.get(address) if self._asn else None) or (None, None)
+        if number is None and organization is None:
+            return place
+        return structs.replace(place, asn=number, asn_organization=organization)
 
 
 def _address(ip: str) -> str | None:
@@ -119,38 +133,21 @@ def _english(thing: Any) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _open(path: Path) -> Any:
-    try:
-        # Auto: the C extension where it is built, else Python; both map the file.
-        reader = maxminddb.open_database(str(path), maxminddb.MODE_AUTO)
-    except OSError as error:
-        raise LookupDatabaseError(
-            f"TRACKSTREAM_GEO_CITY_DATABASE: cannot read {path}: {error.strerror or error}"
-        ) from error
-    except Exception as error:
-        raise LookupDatabaseError(
-            f"TRACKSTREAM_GEO_CITY_DATABASE: {path} is not a usable database: {error}"
-        ) from error
-    problem = _problem(reader, path)
-    if problem:
-        reader.close()
-        raise LookupDatabaseError(
-            f"TRACKSTREAM_GEO_CITY_DATABASE: {path} is not a usable database: {problem}"
-        )
-    return reader
+def _system(record: Any) -> tuple[int | None, str | None]:
+    """The autonomous system's number and its holder."""
+    if not isinstance(record, dict):
+        return None, None
+    number = record.get("autonomous_system_number")
+    holder = record.get("autonomous_system_organization")
+    return (
+        number if isinstance(number, int) else None,
+        holder if isinstance(holder, str) else None,
+    )
 
 
-def _problem(reader: Any, path: Path) -> str | None:
-    """What a look at its size and at a few addresses tells against a database."""
-    metadata = reader.metadata()
-    tree_bytes = metadata.node_count * metadata.record_size // 4
-    if tree_bytes >= path.stat().st_size:
-        return "its search tree is larger than the file (cut short, or corrupt)"
-    if "city" not in metadata.database_type.lower():
-        return f"its type is {metadata.database_type!r}, a city database is needed"
-    try:
-        for first in range(1, 224, 3):
-            _place(reader.get(f"{first}.{first}.2.1"))
-    except Exception as error:  # noqa: BLE001 - as in a lookup
-        return repr(error)
-    return None
+_CITY = Kind(setting="TRACKSTREAM_GEO_CITY_DATABASE", name="a city database", types=("city",))
+_ASN = Kind(
+    setting="TRACKSTREAM_GEO_ASN_DATABASE",
+    name="a database of autonomous systems",
+    types=("asn", "isp"),
+)

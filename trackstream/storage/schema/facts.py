@@ -84,6 +84,8 @@ fact_events = Table(
     text("region"),
     text("city"),
     text("timezone"),
+    Column("asn", BigInteger, comment="of the address's autonomous system"),
+    text("asn_organization"),
     Index(None, "app_id", "person", "event_at"),
     postgresql_partition_by="RANGE (event_day)",
 )
