@@ -222,6 +222,25 @@ class Settings:
     postbacks_timeout_s: int = _setting(
         whole(1, 60), "How long a postback may take, from the name's lookup to the answer", 10
     )
+    retention_events_days: int = _setting(
+        whole(0, 36_600),
+        "For how many days after its arrival `trackstream retention run` keeps an event; 0: always",
+        0,
+    )
+    retention_sessions_days: int = _setting(
+        whole(0, 36_600), "Likewise a session, after its last change; 0: always", 0
+    )
+    retention_attributions_days: int = _setting(
+        whole(0, 36_600), "Likewise a decision that counts, with its credits; 0: always", 0
+    )
+    retention_revisions_days: int = _setting(
+        whole(0, 36_600),
+        "Likewise what decisions were made of, which `explain` and `replay` need; 0: always",
+        0,
+    )
+    retention_rejected_days: int = _setting(
+        whole(0, 36_600), "Likewise what was rejected; 0: always", 0
+    )
     log_level: str = _setting(choice("debug", "info", "warning", "error"), "What is logged", "info")
 
     @classmethod

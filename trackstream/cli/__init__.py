@@ -32,6 +32,7 @@ _COMMANDS = {
     "replay": ("replay", "replay"),
     "fraud": ("fraud", "fraud"),
     "models": ("models", "models"),
+    "retention": ("retention", "retention"),
     "import": ("import_log", "import_"),
     "simulate": ("simulate", "simulate"),
     "settings": ("configured", "settings"),

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     false,
+    func,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
@@ -128,6 +129,12 @@ fact_sessions = Table(
     text("city"),
     Column("bot", Boolean, nullable=False),
     Column("clock_error_ms", BigInteger, nullable=False, comment="added to the device's times"),
+    time(
+        "written_at",
+        required=True,
+        server_default=func.now(),
+        comment="this revision; for retention",
+    ),
     Index(None, "app_id", "started_at"),
     Index(None, "app_id", "person", "started_at"),
 )

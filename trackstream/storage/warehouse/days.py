@@ -10,10 +10,11 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-__all__ = ["Days"]
+__all__ = ["LOCK_KEY", "Days"]
 
 _EPOCH = date(1970, 1, 1)
-_LOCK_KEY = 0x7472_6163_6B02
+LOCK_KEY = 0x7472_6163_6B02
+"""Advisory lock under which partitions come and go."""
 
 
 class Days:
@@ -33,7 +34,7 @@ class Days:
             name = f"fact_events_{first.year:04}{first:%m%d}"
             with connection, connection.cursor() as cursor:
                 # One maker at a time; the second finds the first's.
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK_KEY,))
                 cursor.execute("SELECT to_regclass(%s)", (name,))
                 if cursor.fetchone() == (None,):
                     cursor.execute(f"CREATE TABLE {name} (LIKE fact_events INCLUDING ALL)")

@@ -40,7 +40,8 @@ class Staged:
 
     Args:
         table: Where rows go in the end.
-        columns: Its columns, in the order of the values in a row.
+        columns: Its columns, in the order of the values in a row; those that PostgreSQL fills in
+            by itself may be missing.
 
     Attributes:
         create: Makes the temporary table, which empties itself at each commit.
@@ -51,7 +52,8 @@ class Staged:
     """
 
     def __init__(self, table: Table, columns: tuple[str, ...]) -> None:
-        unknown = set(columns) ^ set(table.columns.keys())
+        filled = {column.name for column in table.columns if column.server_default is not None}
+        unknown = (set(columns) ^ set(table.columns.keys())) - (filled - set(columns))
         if unknown:
             raise ValueError(f"{table.name}: {sorted(unknown)} in one and not in the other")
         self.table = table

@@ -37,12 +37,17 @@ _CHUNK_BYTES = 1 << 18
 
 # SQLSTATE classes: data, constraint, program limit (a key too long for an index).
 _OF_THE_ROWS = frozenset({"22", "23", "54"})
+_NO_PARTITION = "23514"  # check_violation; the warehouse's tables have no other checks
 # Connection, transaction rollback (deadlock), resources, object state, operator, system.
 _OF_THE_MOMENT = frozenset({"08", "40", "53", "55", "57", "58"})
 
 
 class RowsRefusedError(StorageError):
     """PostgreSQL refuses a value in the batch, and would so at every try."""
+
+
+class _DayGoneError(RowsRefusedError):
+    """A day's partition was dropped since we have seen it."""
 
 
 class Claim(NamedTuple):
@@ -108,6 +113,12 @@ class Writer:
             StorageUnavailableError: Try again later; nothing was written, or all was and the
                 confirmation was lost. Then the same rows are no new rows.
         """
+        try:
+            return self._write(batch, epochs)
+        except _DayGoneError:
+            return self._write(batch, epochs)  # retention has dropped it: make it again
+
+    def _write(self, batch: Batch, epochs: dict[Partition, int]) -> Counter[str]:
         written: Counter[str] = Counter()
         if batch.days:
             self._ensure_days(batch.days)
@@ -176,9 +187,10 @@ class Writer:
         except psycopg2.Error as error:
             said = str(error).strip().partition("\n")[0]
             kind = (error.pgcode or "08")[:2]
-            if kind in _OF_THE_ROWS:
-                # A partition may have been dropped; then its rows are refused (23514), once.
+            if error.pgcode == _NO_PARTITION:
                 self._days.forget()
+                raise _DayGoneError(said) from error
+            if kind in _OF_THE_ROWS:
                 raise RowsRefusedError(said) from error
             self.close()
             if kind in _OF_THE_MOMENT:
