@@ -141,6 +141,8 @@ def _reject(
             payload=message.value or b"",
             received_at_ms=at.ms,
             version=context.deps.version,
+            origin=message.topic.removeprefix(context.topic_prefix),
+            key=at.key,
         ),
     )
     context.metrics.count("trackstream_rejected_total", agent=agent, reason=reason.value)

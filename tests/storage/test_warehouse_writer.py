@@ -323,7 +323,7 @@ def test_writers_beside_each_other_do_not_stand_in_each_others_way(
 
 
 def test_what_was_rejected_is_kept_with_its_bytes_once(warehouse: Warehouse) -> None:
-    warehouse.write(a_rejected(), a_rejected())
+    warehouse.write(a_rejected(origin="/v1/event"), a_rejected())
     warehouse.write(a_rejected())
     [row] = warehouse.rows("SELECT * FROM rejected")
     assert bytes(row.pop("payload")) == b"\x00\xff{"
@@ -336,6 +336,8 @@ def test_what_was_rejected_is_kept_with_its_bytes_once(warehouse: Warehouse) -> 
         "content_type": "application/json",
         "received_at": _AT,
         "version": "0.1.0",
+        "origin": "/v1/event",
+        **dict.fromkeys(("key", "ip", "user_agent", "replayed_at", "replay_result")),
     }
 
 

@@ -30,6 +30,7 @@ _COMMANDS = {
     "postbacks": ("postbacks", "postbacks"),
     "explain": ("explain", "explain"),
     "replay": ("replay", "replay"),
+    "rejected": ("rejected", "rejected"),
     "fraud": ("fraud", "fraud"),
     "models": ("models", "models"),
     "retention": ("retention", "retention"),

@@ -91,14 +91,19 @@ class Collector:
         """
         return await self.post_body(path, json.dumps(document).encode())
 
-    async def post_body(self, path: str, body: bytes) -> Answer:
-        """Post JSON that is bytes already; see `post`."""
+    async def post_body(
+        self, path: str, body: bytes, *, idempotency_key: str | None = None
+    ) -> Answer:
+        """Post JSON that is bytes already; see `post`.
+
+        With a key, events without ids get the same ids whenever this is posted again.
+        """
         deadline = time.monotonic() + self._patience_s
         retries = 0
         while True:
             pause_s = 0.0
             try:
-                answer, pause_s = await self._try(path, body, retries)
+                answer, pause_s = await self._try(path, body, retries, idempotency_key)
             except aiohttp.ClientConnectionError as error:
                 why = f"does not answer: {error}"
             except TimeoutError:
@@ -124,7 +129,9 @@ class Collector:
             await asyncio.sleep(pause_s)
             retries += 1
 
-    async def _try(self, path: str, body: bytes, retries: int) -> tuple[Answer, float]:
+    async def _try(
+        self, path: str, body: bytes, retries: int, idempotency_key: str | None
+    ) -> tuple[Answer, float]:
         headers = signed_headers(
             self._key_id,
             self._secret,
@@ -135,6 +142,8 @@ class Collector:
             nonce=uuid.uuid4().hex,
         )
         headers["Content-Type"] = "application/json"
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = idempotency_key
         async with self._session.post(self._url + path, data=body, headers=headers) as response:
             text = await response.text()
             try:

@@ -437,3 +437,11 @@ class Rejected(Record, frozen=True, kw_only=True):
     received_at_ms: int
     version: str
     """The version of the program that refused it."""
+    origin: str | None = None
+    """Where the payload can be sent again: a path of the collector's, such as `/v1/event`, or a
+    topic without its prefix."""
+    key: str | None = None
+    """The message's key, if the origin is a topic."""
+    ip: str | None = None
+    user_agent: str | None = None
+    """From whom it came, where the payload does not say it itself."""

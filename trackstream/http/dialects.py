@@ -33,6 +33,7 @@ class Item:
         sent: as it was sent.
         named: the same in our own words, by which its subject is known even if it is refused.
         result: what validation made of it.
+        origin: the path to which it can be posted alone.
         address_is_users: whether the request's address is that of whom it speaks of.
         agent_is_users: whether the request's user agent is.
     """
@@ -40,6 +41,7 @@ class Item:
     sent: object
     named: object
     result: ParsedEvent | tuple[Problem, ...]
+    origin: str
     address_is_users: bool = True
     agent_is_users: bool = True
 

@@ -104,7 +104,7 @@ def _item(
         default_name=default_name,
         default_cookie_id=None if post.known.signs else cookie_of(post.request),
     )
-    return Item(value, value, result)
+    return Item(value, value, result, "/v1/event")
 
 
 async def _answer_batch(post: Post, _: Parts) -> Refusal | None:

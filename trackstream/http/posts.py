@@ -174,6 +174,9 @@ def _rejected(post: Post, item: Item, problems: tuple[Problem, ...], parts: Part
         content_type="application/json",
         received_at_ms=post.received_at_ms,
         version=parts.version,
+        origin=item.origin,
+        ip=post.ip if item.address_is_users else None,
+        user_agent=post.user_agent if item.agent_is_users else None,
     )
 
 
@@ -217,6 +220,9 @@ async def _refuse(post: Post, refusal: Refusal, parts: Parts) -> web.Response:
             content_type=header(post.request, "Content-Type", 200),
             received_at_ms=post.received_at_ms,
             version=parts.version,
+            origin=post.request.path,
+            ip=post.ip,
+            user_agent=post.user_agent,
         )
         undelivered = await deliver([message], parts)
         if undelivered is not None:

@@ -34,6 +34,9 @@ def rejected_message(
     content_type: str | None,
     received_at_ms: int,
     version: str,
+    origin: str,
+    ip: str | None,
+    user_agent: str | None,
 ) -> tuple[str, bytes, bytes]:
     """The message for `rejected`; its key is the subject, as far as `value` shows one."""
     record = Rejected(
@@ -46,6 +49,9 @@ def rejected_message(
         content_type=content_type,
         received_at_ms=received_at_ms,
         version=version,
+        origin=origin,
+        ip=ip,
+        user_agent=user_agent,
     )
     return "rejected", _key(app_id, value).encode("utf-8", "replace"), codec.encode(record)
 

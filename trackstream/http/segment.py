@@ -138,10 +138,13 @@ def _item(
         new_id=id_maker(given_id, parts),
         default_cookie_id=None if post.known.signs else cookie_of(post.request),
     )
+    said = message.get("type") if isinstance(message, dict) else None
     return Item(
         message,
         parsed.ours,
         parsed.result,
+        # What has no type of Segment's is refused there as it was here.
+        f"/v1/{kind or (said if said in TYPES else 'track')}",
         address_is_users=parsed.address_is_users,
         agent_is_users=parsed.agent_is_users,
     )

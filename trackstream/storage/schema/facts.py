@@ -265,6 +265,12 @@ rejected = Table(
     text("content_type"),
     time("received_at", required=True),
     text("version", required=True),
+    Column("origin", Text, comment="a path of the collector's, or a topic: to send it again"),
+    Column("key", Text, comment="of the message, if origin is a topic"),
+    text("ip"),
+    text("user_agent"),
+    time("replayed_at"),
+    Column("replay_result", Text, comment="accepted, partly, refused, or sent"),
     Index(None, "app_id", "received_at"),
 )
 

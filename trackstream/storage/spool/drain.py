@@ -149,5 +149,7 @@ class Drain:
             content_type="avro/binary",
             received_at_ms=one.at_ms,
             version=self.version,
+            origin=one.topic,
+            key=one.key.decode("utf-8", "replace"),
         )
         return "rejected", one.key, codec.encode(record)

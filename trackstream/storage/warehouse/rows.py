@@ -243,6 +243,12 @@ REJECTED_COLUMNS = (
     "content_type",
     "received_at",
     "version",
+    "origin",
+    "key",
+    "ip",
+    "user_agent",
+    "replayed_at",
+    "replay_result",
 )
 
 
@@ -258,6 +264,11 @@ def rejected_row(rejected: Rejected) -> Row:
         rejected.content_type,
         rejected.received_at_ms,
         rejected.version,
+        rejected.origin,
+        rejected.key,
+        rejected.ip,
+        rejected.user_agent,
+        *(None, None),  # not replayed yet; `storage.rejections` notes it
     )
 
 
