@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import attribution, broker, collector, pipeline
+from benchmarks import attribution, broker, collector, fuzz, pipeline
 
 _NAMES = {
     "pipeline": "collector, enrich and warehouse: events per second and CPU per event",
     "collector": "what a request costs, beside aiohttp's bare hello",
     "attribution": "an install's whole way: installs per second, latency, bytes of state",
     "models": "attribution models over many journeys: seconds and memory",
+    "fuzz": "malformed requests: whether the collector goes on, and what they leave in memory",
     "broker": "the embedded broker: messages in and out, latency",
 }
 
@@ -20,12 +21,12 @@ def main(argv: list[str]) -> int:
     name, options = (argv[0], argv[1:]) if argv else ("", [])
     if name == "pipeline":
         return pipeline.main(options)
-    if name == "collector":
-        collector.run(options)
+    if name in {"collector", "attribution"}:
+        run = collector.run if name == "collector" else attribution.run
+        run(options)
         return 0
-    if name == "attribution":
-        attribution.run(options)
-        return 0
+    if name == "fuzz":
+        return 0 if fuzz.run(options).serving else 1
     if name == "models":
         from benchmarks import models  # needs numpy, which the others do not
 

@@ -13,9 +13,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aiohttp
 import msgspec
@@ -33,7 +34,10 @@ from trackstream.storage.registry import Registry
 from trackstream.storage.sealing import MasterKey
 from trackstream.storage.topics import ensure_topics
 
-__all__ = ["run"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["collecting", "prepare", "run"]
 
 _CONNECTIONS = 16
 _USERS = 2_000
@@ -60,7 +64,7 @@ def run(argv: list[str]) -> list[StageResult]:
             redis_url=stack.enter_context(EmbeddedValkey(folder)).url,
             log_level="warning",
         )
-        write_key = _prepare(settings)
+        write_key = prepare(settings)
         for batch in options.batch or [20, 1]:
             # One at a time costs a request each: fewer of them show as much.
             events = max(batch, options.events // (1 if batch > 1 else 4))
@@ -70,7 +74,8 @@ def run(argv: list[str]) -> list[StageResult]:
     return results
 
 
-def _prepare(settings: Settings) -> str:
+def prepare(settings: Settings) -> str:
+    """Make what the collector needs; a write key of an app."""
     migrate(settings.postgres_url)
     asyncio.run(ensure_topics(settings))
     engine = make_engine(settings.postgres_url)
@@ -82,7 +87,9 @@ def _prepare(settings: Settings) -> str:
         engine.dispose()
 
 
-def _measure(settings: Settings, write_key: str, *, batch: int, events: int) -> StageResult:
+@contextmanager
+def collecting(settings: Settings) -> Iterator[tuple[int, int]]:
+    """The collector as a process of its own, ready: its port and its process id."""
     settings = replace(settings, collector_port=free_port())
     environ = {key: one for key, one in os.environ.items() if not key.startswith(PREFIX)}
     with subprocess.Popen(
@@ -91,11 +98,20 @@ def _measure(settings: Settings, write_key: str, *, batch: int, events: int) -> 
         stdout=subprocess.DEVNULL,
     ) as collector:
         try:
-            url = f"http://127.0.0.1:{settings.collector_port}"
-            return asyncio.run(_load(url, collector.pid, write_key, batch=batch, events=events))
+            asyncio.run(_ready(_url(settings.collector_port)))
+            yield settings.collector_port, collector.pid
         finally:
             collector.terminate()
             collector.wait(20)
+
+
+def _url(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+def _measure(settings: Settings, write_key: str, *, batch: int, events: int) -> StageResult:
+    with collecting(settings) as (port, pid):
+        return asyncio.run(_load(_url(port), pid, write_key, batch=batch, events=events))
 
 
 async def _load(url: str, pid: int, write_key: str, *, batch: int, events: int) -> StageResult:
@@ -107,7 +123,6 @@ async def _load(url: str, pid: int, write_key: str, *, batch: int, events: int) 
     }
     process = psutil.Process(pid)
     async with aiohttp.ClientSession(headers=headers) as session:
-        await _ready(session, url)
         # Connections and caches are made before the clock starts.
         warm = min(len(bodies) // 10, 200)
         await _post_all(session, f"{url}/v1/batch", bodies[:warm])
@@ -146,18 +161,19 @@ def _body(number: int, batch: int) -> bytes:
     )
 
 
-async def _ready(session: aiohttp.ClientSession, url: str) -> None:
+async def _ready(url: str) -> None:
     deadline = time.monotonic() + _START_S
-    while True:
-        try:
-            async with session.get(f"{url}/health/ready") as response:
-                if response.status == 200:
-                    return
-        except aiohttp.ClientConnectionError:
-            pass  # it does not listen yet
-        if time.monotonic() > deadline:
-            raise TimeoutError("the collector is not ready")
-        await asyncio.sleep(0.1)
+    async with aiohttp.ClientSession() as session:
+        while True:
+            try:
+                async with session.get(f"{url}/health/ready") as response:
+                    if response.status == 200:
+                        return
+            except aiohttp.ClientConnectionError:
+                pass  # it does not listen yet
+            if time.monotonic() > deadline:
+                raise TimeoutError("the collector is not ready")
+            await asyncio.sleep(0.1)
 
 
 async def _post_all(session: aiohttp.ClientSession, url: str, bodies: list[bytes]) -> None:

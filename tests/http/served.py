@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from trackstream.settings import Settings
 
 
-def registered_key(settings: Settings) -> Key:
+def registered_key(settings: Settings, kind: str = "server") -> Key:
     """A key of an app that has a link, in a migrated database."""
     migrate(settings.postgres_url)
     engine = make_engine(settings.postgres_url)
@@ -43,7 +43,7 @@ def registered_key(settings: Settings) -> Key:
         deep_link="shop://sale",
         slug="sale",
     )
-    made = registry.create_key("shop", "server")
+    made = registry.create_key("shop", kind)
     engine.dispose()
     return made
 

@@ -47,6 +47,8 @@ async def read_body(
         return Refusal(Reason.MALFORMED_BODY, f"the body did not come within {timeout_s:g} s")
     except (ClientPayloadError, web.RequestPayloadError, HttpProcessingError) as error:
         return Refusal(Reason.MALFORMED_BODY, f"the body is broken: {error}")
+    except ConnectionError:  # nobody will read the answer
+        return Refusal(Reason.MALFORMED_BODY, "the connection ended before the body")
     return too_large if body is None else body
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 import schemas
 from trackstream.http import operations, steps
@@ -117,11 +117,13 @@ def add_routes(application: web.Application, parts: Parts) -> None:
     def get(path: str, route: str, handler: Handler) -> None:
         open_to_all = route in _OPEN
         inner = handler if open_to_all else guarded(handler, parts)
-        router.add_get(path, counted(route, inner, parts))
+        router.add_get(path, counted(route, inner, parts), expect_handler=_expected)
 
     def post(path: str, route: str, handler: Handler) -> None:
-        router.add_post(path, counted(route, guarded(handler, parts), parts))
-        router.add_route("OPTIONS", path, counted("preflight", answer_preflight, parts))
+        counting = counted(route, guarded(handler, parts), parts)
+        router.add_post(path, counting, expect_handler=_expected)
+        asking = counted("preflight", answer_preflight, parts)
+        router.add_route("OPTIONS", path, asking, expect_handler=_expected)
 
     for kind in _KINDS:
         post(f"/v1/{kind}", kind, post_handler(kind, parts, dialect=always(DIALECTS[kind])))
@@ -140,6 +142,18 @@ def add_routes(application: web.Application, parts: Parts) -> None:
     registry = registry_routes(schemas.load(), topic_prefix=parts.settings.topic_prefix)
     for path, handler in [*registry, *description_routes(parts.version)]:
         get(path, "schemas", handler)
+
+
+async def _expected(request: web.Request) -> web.Response | None:
+    """Answer `Expect` (RFC 9110, section 10.1.1). aiohttp's own fails on one that is not UTF-8."""
+    if request.version < HttpVersion11:
+        return None
+    if request.headers["Expect"].lower() != "100-continue":
+        return no_route(web.HTTPExpectationFailed())
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    # Else it would count as if it were the answer's.
+    request.writer.output_size = 0
+    return None
 
 
 @web.middleware

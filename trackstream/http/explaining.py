@@ -10,6 +10,7 @@ from aiohttp import web
 
 from trackstream.core.reasons import Reason
 from trackstream.http.authentication import authenticate
+from trackstream.http.bodies import read_body
 from trackstream.http.problems import Refusal, problem_response
 from trackstream.http.steps import not_yet
 from trackstream.storage.errors import NotFoundError, StorageUnavailableError
@@ -41,9 +42,13 @@ def explain_handler(parts: Parts) -> Callable[[web.Request], Awaitable[web.Respo
 
 
 async def _explained(request: web.Request, parts: Parts) -> Explanation | Refusal:
+    settings = parts.settings
+    body = await read_body(request, settings.max_body_bytes, timeout_s=settings.body_timeout_s)
+    if isinstance(body, Refusal):
+        return body
     caller = await authenticate(
         request,
-        await request.read(),
+        body,
         directory=parts.directory,
         cache=parts.cache,
         now_s=parts.clock_ms() // 1000,

@@ -1,0 +1,182 @@
+"""What malformed requests do to the collector: how it answers, and what they leave in memory.
+
+The collector is its own process, with a broker and PostgreSQL behind it. Every hundred requests a
+good one is sent, which has to be taken. Exit code 1 if one was not, or if an answer was a 500.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import tempfile
+import time
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import psutil
+
+from benchmarks.collect import collecting, prepare
+from benchmarks.malformed import request
+from trackstream.embedded.kafka import EmbeddedKafka
+from trackstream.embedded.postgres import EmbeddedPostgres
+from trackstream.settings import Settings
+
+__all__ = ["Fuzzed", "fuzz", "run"]
+
+_CONNECTIONS = 32
+_ANSWER_S = 0.5
+"""How long an answer is waited for: what has no end gets none."""
+_GOOD_EVERY = 100
+_SETTLE_S = 1.0
+_MIB = 2**20
+
+
+@dataclass(slots=True)
+class Fuzzed:
+    """What was sent, and what came of it."""
+
+    requests: int = 0
+    answers: Counter[str] = field(default_factory=Counter)
+    """By status; `none`: the connection was closed, or nothing came."""
+    kinds: Counter[str] = field(default_factory=Counter)
+    good: int = 0
+    good_taken: int = 0
+    took_s: float = 0
+    rss_before_bytes: int = 0
+    """After the first tenth: by then what is loaded on demand is there."""
+    rss_after_bytes: int = 0
+    rss_highest_bytes: int = 0
+    connections_left: int = 0
+
+    @property
+    def failed(self) -> int:
+        """Answers that say that the collector itself erred."""
+        return sum(
+            count
+            for status, count in self.answers.items()
+            if status.startswith("5") and status != "503"
+        )
+
+    @property
+    def serving(self) -> bool:
+        """Whether all of the good requests were taken, and no answer was an error of ours."""
+        return self.good_taken == self.good and not self.failed
+
+    def __str__(self) -> str:
+        answers = ", ".join(f"{one}: {count:,}" for one, count in sorted(self.answers.items()))
+        kinds = ", ".join(f"{one}: {count:,}" for one, count in sorted(self.kinds.items()))
+        growth = self.rss_after_bytes - self.rss_before_bytes
+        return (
+            f"fuzz: {self.requests:,} malformed requests in {self.took_s:.0f} s ({kinds})\n"
+            f"fuzz: answers {answers}; errors of ours: {self.failed}\n"
+            f"fuzz: good requests in between: {self.good_taken} of {self.good} taken\n"
+            f"fuzz: RSS {self.rss_before_bytes / _MIB:.1f} MiB after a tenth, "
+            f"{self.rss_after_bytes / _MIB:.1f} MiB at the end ({growth / _MIB:+.1f} MiB), "
+            f"{self.rss_highest_bytes / _MIB:.1f} MiB at most; "
+            f"{self.connections_left} connections left"
+        )
+
+
+def run(argv: list[str]) -> Fuzzed:
+    """Send as many as are asked for, and print."""
+    parser = argparse.ArgumentParser(prog="benchmarks fuzz", description=__doc__)
+    parser.add_argument("--requests", type=int, default=50_000)
+    parser.add_argument("--seconds", type=float, default=300, help="stop then, whatever is left")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(argv)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        settings = Settings(
+            data_dir=folder,
+            kafka_url=stack.enter_context(EmbeddedKafka(folder)).url,
+            postgres_url=stack.enter_context(EmbeddedPostgres(folder)).url,
+            log_level="error",
+        )
+        write_key = prepare(settings)
+        port, pid = stack.enter_context(collecting(settings))
+        fuzzed = asyncio.run(
+            fuzz(
+                port,
+                pid,
+                write_key,
+                requests=options.requests,
+                limit_s=options.seconds,
+                seed=options.seed,
+            )
+        )
+    print(fuzzed, flush=True)
+    return fuzzed
+
+
+async def fuzz(
+    port: int, pid: int, write_key: str, *, requests: int, limit_s: float, seed: int
+) -> Fuzzed:
+    """Send malformed requests to a collector on this machine.
+
+    Args:
+        port: where it listens.
+        pid: its process, whose memory is looked at.
+        write_key: one that it knows.
+        requests: how many.
+        limit_s: when to stop, at the latest.
+        seed: the same one makes the same requests.
+    """
+    fuzzed = Fuzzed()
+    process = psutil.Process(pid)
+    random = Random(seed)
+    began_s = time.monotonic()
+
+    def begun() -> bool:
+        return fuzzed.requests < requests and time.monotonic() - began_s < limit_s
+
+    async def send_some() -> None:
+        while begun():
+            fuzzed.requests += 1
+            number = fuzzed.requests
+            kind, data = request(random, write_key)
+            fuzzed.kinds[kind] += 1
+            fuzzed.answers[await _exchange(port, data)] += 1
+            if number % _GOOD_EVERY == 0:
+                fuzzed.good += 1
+                fuzzed.good_taken += await _exchange(port, _good(write_key), 20) == "201"
+                rss = process.memory_info().rss
+                fuzzed.rss_highest_bytes = max(fuzzed.rss_highest_bytes, rss)
+                if not fuzzed.rss_before_bytes and number * 10 >= requests:
+                    fuzzed.rss_before_bytes = rss
+
+    await asyncio.gather(*(send_some() for _ in range(_CONNECTIONS)))
+    fuzzed.took_s = time.monotonic() - began_s
+    await asyncio.sleep(_SETTLE_S)
+    fuzzed.rss_after_bytes = process.memory_info().rss
+    fuzzed.connections_left = sum(
+        one.laddr.port == port and one.status == psutil.CONN_ESTABLISHED
+        for one in process.net_connections("tcp")
+    )
+    return fuzzed
+
+
+def _good(write_key: str) -> bytes:
+    body = b'{"event":"view","user_id":"u","timestamp":%d}' % time.time()
+    return (
+        b"POST /v1/event?write_key=%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s"
+        % (write_key.encode(), len(body), body)
+    )
+
+
+async def _exchange(port: int, data: bytes, answer_s: float = _ANSWER_S) -> str:
+    """The status of the first answer to these bytes, `none` without one."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    line = b""
+    try:
+        writer.write(data)
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(answer_s):
+                line = await reader.readline()
+    finally:
+        writer.transport.abort()
+    words = line.split(b" ", 2)
+    return words[1].decode("latin-1") if line.startswith(b"HTTP/") and len(words) > 1 else "none"
