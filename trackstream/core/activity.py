@@ -8,7 +8,7 @@ number that each subject has counted up once.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -19,7 +19,9 @@ __all__ = [
     "HOP_MS",
     "WINDOW_MS",
     "AppActivity",
+    "Counted",
     "Slices",
+    "counted",
     "first_in",
     "in_windows",
     "remembered",
@@ -61,7 +63,11 @@ def windows_of(at_ms: int) -> range:
 
 def in_windows(times_ms: Iterable[int]) -> Counter[int]:
     """How many of these moments each window has, by its beginning."""
-    return Counter(window for at_ms in times_ms for window in windows_of(at_ms))
+    windows: Counter[int] = Counter()
+    for at_ms, count in Counter(at_ms // HOP_MS * HOP_MS for at_ms in times_ms).items():
+        for window in windows_of(at_ms):
+            windows[window] += count
+    return windows
 
 
 def first_in(known: Slices, times_ms: Iterable[int]) -> tuple[Slices, Counter[int]]:
@@ -78,3 +84,51 @@ def first_in(known: Slices, times_ms: Iterable[int]) -> tuple[Slices, Counter[in
 def remembered(slices: Iterable[int]) -> Slices:
     """The newest slices, of a day at most: older windows are not shown any more."""
     return sorted(slices)[-_MOST_SLICES:]
+
+
+class Counted(NamedTuple):
+    """What events have changed."""
+
+    active: Slices
+    converting: Slices
+    """The subject's, after."""
+    windows: dict[int, AppActivity]
+    """Changes, by where the windows begin."""
+
+
+def counted(
+    active: Slices,
+    converting: Slices,
+    *,
+    times_ms: list[int],
+    converted_ms: list[int],
+    started_before_ms: Iterable[int],
+    started_ms: Iterable[int],
+) -> Counted:
+    """Count a subject's new events.
+
+    Args:
+        active: Slices in which it was active before.
+        converting: Those in which it had conversions.
+        times_ms: When the events were.
+        converted_ms: Those of them that are conversions.
+        started_before_ms: When sessions began that are changed now; taken out again.
+        started_ms: When those sessions, and new ones, begin now.
+    """
+    active, actives = first_in(active, times_ms)
+    converting, convertings = first_in(converting, converted_ms)
+    events, conversions = in_windows(times_ms), in_windows(converted_ms)
+    started = in_windows(started_ms)
+    started.subtract(in_windows(started_before_ms))
+    windows = {*events, *(window for window, count in started.items() if count)}
+    changes = {
+        window: AppActivity(
+            active_subjects=actives[window],
+            converting_subjects=convertings[window],
+            events=events[window],
+            conversions=conversions[window],
+            sessions_started=started[window],
+        )
+        for window in sorted(windows)
+    }
+    return Counted(active, converting, changes)

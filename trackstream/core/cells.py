@@ -65,15 +65,14 @@ def mark(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def cell_of(event: Event, *, at_ms: int, converted: bool) -> Cell:
+def cell_of(event: Event, *, at: Moment, converted: bool) -> Cell:
     """The cell of this event alone.
 
     Args:
         event: Enriched.
-        at_ms: Its time by the device's clock.
+        at: Its moment by the device's clock.
         converted: Whether the rules call it a conversion.
     """
-    at = (at_ms, mark(event.event_id))
     page = event.context.page_url if event.context else None
     seen = event.event in _PAGE_VIEWS
     visit = (*at, page) if seen and page else None

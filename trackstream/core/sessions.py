@@ -18,7 +18,7 @@ several that become one the earliest stays, and the others are withdrawn as merg
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -115,6 +115,8 @@ def add(
         one if one.session_id in known else msgspec.structs.replace(one, changed=False)
         for one in named
     ]
+    if not named:
+        return change
     return change._replace(
         sessions=sorted([*change.sessions, *named], key=lambda one: one.start),
         opened=[*change.opened, *(one for one in named if one.session_id not in known)],
@@ -158,11 +160,12 @@ def _timed(
     sessions: list[SessionState], new: list[Cell], subject: str, splits: int, rules: Rules
 ) -> Change:
     """Only what is within reach of the new cells is cut anew; the rest stays as it is."""
+    earlier, near, later = _near(sessions, new, rules.session_gap_ms)
     kept: list[SessionState] = []
     opened: list[SessionState] = []
     gone: list[tuple[SessionState, str]] = []
     fresh = {one.start for one in new}
-    for before, cells in _runs(sessions, new, rules.session_gap_ms):
+    for before, cells in _runs(near, new, rules.session_gap_ms):
         if not cells:
             kept += before
             continue
@@ -184,7 +187,28 @@ def _timed(
             # A moment that begins a session for the second time makes another id than before.
             words = (str(begins[1]),) if begins in fresh else (str(begins[1]), str(splits))
             opened.append(SessionState(session_id=_digest(subject, *words), cells=_coarse(cut)))
-    return Change([*kept, *opened], opened, gone, splits)
+    around = sorted([*kept, *opened], key=lambda one: one.start)
+    return Change([*earlier, *around, *later], opened, gone, splits)
+
+
+def _near(
+    sessions: list[SessionState], new: list[Cell], gap_ms: int
+) -> tuple[list[SessionState], list[SessionState], list[SessionState]]:
+    """The sessions before, within and after reach of the new cells."""
+    first_ms = min(one.start[0] for one in new) - gap_ms
+    last_ms = max(one.end[0] for one in new) + gap_ms
+    begin = bisect_left(sessions, first_ms, key=lambda one: one.end[0])
+    end = bisect_right(sessions, last_ms, key=lambda one: one.start[0])
+    # A session that was cut goes on in the next one, without a gap.
+    while begin > 0 and sessions[begin - 1].end[0] >= _start_ms(sessions, begin) - gap_ms:
+        begin -= 1
+    while 0 < end < len(sessions) and sessions[end].start[0] <= sessions[end - 1].end[0] + gap_ms:
+        end += 1
+    return sessions[:begin], sessions[begin:end], sessions[end:]
+
+
+def _start_ms(sessions: list[SessionState], index: int) -> float:
+    return sessions[index].start[0] if index < len(sessions) else float("inf")
 
 
 def _runs(

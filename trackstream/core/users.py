@@ -26,6 +26,8 @@ def marked(marks: list[UserMark], at: Moment, user_id: str | None) -> list[UserM
     Of a row of marks of one user the first and the last are kept, and the newest 32 in all: an
     event that comes too late for its marks belongs to whoever the remaining ones say.
     """
+    if len(marks) > 1 and marks[-2][2] == marks[-1][2] == user_id and marks[-1][:2] < at:
+        return [*marks[:-1], (*at, user_id)]
     after = [*marks]
     insort(after, (*at, user_id), key=_moment)
     kept = [

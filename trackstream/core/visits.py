@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from trackstream.core import sessions
-from trackstream.core.activity import AppActivity, first_in, in_windows
+from trackstream.core.activity import AppActivity, counted
 from trackstream.core.cells import Moment, cell_of, mark
 from trackstream.core.enrichment import clock_offset_ms, device_ms, enriched
 from trackstream.core.identifiers import event_identifiers, person_of
 from trackstream.core.matching.ask import conversion_of, is_conversion, links_of, probes_of
 from trackstream.core.persons import person_links
 from trackstream.core.records import Envelope, Event, Link, PersonLink, Probe, RawEvent, Session
-from trackstream.core.sessions import SessionState, Visit
+from trackstream.core.sessions import Visit
 from trackstream.core.users import UserMark, marked, user_at
 from trackstream.core.visitor import VisitorState, due_ms, kept, passed, person_in, record_of
 
@@ -110,8 +110,9 @@ def visit(
         records, activity = _sat_again(after, seen), dict[int, AppActivity]()
     else:
         after, records, activity = _sat(before, after, seen, rules)
-    after, links = _linked(after, seen, everything=replay)
-    after, persons = _told(after, seen, everything=replay)
+    naming = _naming(seen)
+    after, links = _linked(after, naming, everything=replay)
+    after, persons = _told(after, naming, everything=replay)
     return after, VisitOutcome(
         events=[_in_session(one, after) for one in seen],
         sessions=records,
@@ -191,7 +192,7 @@ def _sat(
     """The events put into sessions; records of what opened or was merged away; what it counts."""
     visits = [
         Visit(
-            cell_of(one.event, at_ms=one.at[0], converted=is_conversion(one.event.event, rules)),
+            cell_of(one.event, at=one.at, converted=is_conversion(one.event.event, rules)),
             one.client_id,
         )
         for one in seen
@@ -200,54 +201,56 @@ def _sat(
         before.sessions, visits, subject=after.subject, splits=after.splits, rules=rules
     )
     now = msgspec.structs.replace(after, sessions=change.sessions, splits=change.splits)
-    opened = {one.session_id for one in change.opened}
+    news = _news(before, now, seen, rules) - {one.session_id for one in change.opened}
     held = [
-        msgspec.structs.replace(one, changed=True)
-        if one.session_id not in opened and _differs(before, now, one)
-        else one
+        msgspec.structs.replace(one, changed=True) if one.session_id in news else one
         for one in change.sessions
     ]
     now, activity = _counted(before, now, seen, rules)
     newest_ms = max([before.newest_ms, *(one.at[0] for one in seen)])
     now = msgspec.structs.replace(now, sessions=kept(held, newest_ms, rules), newest_ms=newest_ms)
     merged = [
-        record_of(
-            now, msgspec.structs.replace(one, revision=one.revision + 1), merged_into=survivor
-        )
-        for one, survivor in change.gone
+        record_of(now, sessions.revised(one), merged_into=survivor) for one, survivor in change.gone
     ]
     return now, [*merged, *(record_of(now, one) for one in change.opened)], activity
 
 
-def _differs(before: VisitorState, after: VisitorState, one: SessionState) -> bool:
-    """Whether what is known of the subject by now changes what was published of a session."""
-    return before.error_ms != after.error_ms or (
-        before.users != after.users and person_in(before, one) != person_in(after, one)
-    )
+def _news(before: VisitorState, after: VisitorState, seen: list[_Seen], rules: Rules) -> set[str]:
+    """Sessions of which something else was published than what is known of the subject by now."""
+    if before.error_ms != after.error_ms:
+        return {one.session_id for one in after.sessions}
+    named = [one.at for one in seen if one.raw.user_id or one.raw.event in rules.logout_events]
+    first = min(named, default=None)
+    return {
+        one.session_id
+        for one in after.sessions
+        if first is not None
+        and one.end >= first
+        and person_in(before, one) != person_in(after, one)
+    }
 
 
 def _counted(
     before: VisitorState, after: VisitorState, seen: list[_Seen], rules: Rules
 ) -> tuple[VisitorState, dict[int, AppActivity]]:
     """What the app's windows count of these events."""
-    times = [one.event.timestamp_ms for one in seen]
-    converted = [one.event.timestamp_ms for one in seen if is_conversion(one.event.event, rules)]
-    active, actives = first_in(before.active, times)
-    converting, convertings = first_in(before.converting, converted)
-    events, conversions = in_windows(times), in_windows(converted)
-    started = in_windows(one.start[0] + after.error_ms for one in after.sessions)
-    started.subtract(in_windows(one.start[0] + before.error_ms for one in before.sessions))
-    windows = {*events, *(window for window, count in started.items() if count)}
-    return msgspec.structs.replace(after, active=active, converting=converting), {
-        window: AppActivity(
-            active_subjects=actives[window],
-            converting_subjects=convertings[window],
-            events=events[window],
-            conversions=conversions[window],
-            sessions_started=started[window],
-        )
-        for window in sorted(windows)
-    }
+    same = before.error_ms == after.error_ms
+    stay = {id(one) for one in before.sessions} & {id(one) for one in after.sessions if same}
+    change = counted(
+        before.active,
+        before.converting,
+        times_ms=[one.event.timestamp_ms for one in seen],
+        converted_ms=[
+            one.event.timestamp_ms for one in seen if is_conversion(one.event.event, rules)
+        ],
+        started_before_ms=[
+            one.start[0] + before.error_ms for one in before.sessions if id(one) not in stay
+        ],
+        started_ms=[one.start[0] + after.error_ms for one in after.sessions if id(one) not in stay],
+    )
+    return msgspec.structs.replace(
+        after, active=change.active, converting=change.converting
+    ), change.windows
 
 
 def _sat_again(state: VisitorState, seen: list[_Seen]) -> list[Session]:
@@ -258,6 +261,18 @@ def _sat_again(state: VisitorState, seen: list[_Seen]) -> list[Session]:
         if (one := sessions.find(state.sessions, event.at, event.client_id))
     }
     return [record_of(state, one) for one in touched.values()]
+
+
+def _naming(seen: list[_Seen]) -> list[_Seen]:
+    """The earliest event of each set of identifiers: the others say the same of who is whom."""
+    first: dict[tuple[str | None, ...], _Seen] = {}
+    for one in seen:
+        raw = one.raw
+        alias = raw.event_id if raw.event == "alias" else None
+        ids = (raw.user_id, raw.device_id, raw.cookie_id, raw.gaid, raw.idfa, raw.idfv, alias)
+        if ids not in first or one.at < first[ids].at:
+            first[ids] = one
+    return list(first.values())
 
 
 def _linked(
