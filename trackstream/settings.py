@@ -222,6 +222,11 @@ class Settings:
     postbacks_timeout_s: int = _setting(
         whole(1, 60), "How long a postback may take, from the name's lookup to the answer", 10
     )
+    views_refresh_s: int = _setting(
+        whole(0, 86_400),
+        "How often the warehouse writer refreshes PostgreSQL's materialised views; 0: never",
+        300,
+    )
     retention_events_days: int = _setting(
         whole(0, 36_600),
         "For how many days after its arrival `trackstream retention run` keeps an event; 0: always",

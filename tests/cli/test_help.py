@@ -70,6 +70,7 @@ def test_every_command_of_the_contract_is_there() -> None:
         "fraud report",
         "models fit",
         "models list",
+        "views refresh",
         "retention run",
         "import access-log",
         "simulate",
@@ -92,7 +93,7 @@ def test_the_list_of_commands_says_what_each_does() -> None:
     assert result.exit_code == 0
     listed = result.output.partition("Commands:")[2].partition("Example:")[0]
     rows = [line for line in listed.splitlines() if line[:2] == "  " and line[2:3].strip()]
-    assert len(rows) == 20
+    assert len(rows) == 22
     assert all(len(row.split()) >= 3 for row in rows)
 
 

@@ -33,6 +33,7 @@ _COMMANDS = {
     "rejected": ("rejected", "rejected"),
     "fraud": ("fraud", "fraud"),
     "models": ("models", "models"),
+    "views": ("views", "views"),
     "retention": ("retention", "retention"),
     "import": ("import_log", "import_"),
     "simulate": ("simulate", "simulate"),
