@@ -63,7 +63,8 @@ async def test_what_kafka_does_not_take_in_time_is_kept_and_written_in_order(
         await until(lambda: not sink.state.messages)
         await sink.send(one(b"direct"))
         assert kafka.values() == [b"%d" % number for number in range(20)] + [b"direct"]
-        assert (sink.state.drained, sink.state.size_bytes) == (20, 0)
+        await until(lambda: sink.state.drained == 20)
+        assert sink.state.size_bytes == 0
         assert sink.state.oldest_at_ms is None
 
 
@@ -134,6 +135,21 @@ async def test_the_next_start_drains_what_was_left_also_by_other_processes(
     assert sorted(kafka.values()) == [b"first", b"second"]
 
 
+@pytest.mark.parametrize("pause_s", [0, 0.002, 0.01, 0.03])
+async def test_stopping_while_files_are_adopted_lets_everything_go(
+    kafka: Kafka, settings: Settings, pause_s: float
+) -> None:
+    for round_number in range(5):
+        kafka.ready = False
+        async with started(kafka, settings), started(kafka, settings) as other:
+            await other.send(one(b"%d" % round_number))
+        kafka.ready = True
+        async with started(kafka, settings):
+            await asyncio.sleep(pause_s)
+    async with started(kafka, settings) as last:
+        await until(lambda: len(set(kafka.values())) == 5 and not last.state.messages)
+
+
 async def test_what_waited_too_long_is_refused_not_dropped(
     kafka: Kafka, settings: Settings
 ) -> None:
@@ -164,8 +180,8 @@ async def test_what_kafka_never_takes_does_not_hold_up_the_rest(
         for number in range(10, 20):
             await sink.send(one(b"%d" % number))
         kafka.ready = True
-        await until(lambda: not sink.state.messages)
-        assert (sink.state.unwritable, sink.state.drained) == (1, 10)
+        await until(lambda: sink.state.drained == 10)
+        assert (sink.state.unwritable, sink.state.messages) == (1, 0)
     assert [value for topic, _, value in kafka.written if topic == "raw"] == [
         b"%d" % number for number in range(10, 20) if number != 13
     ]

@@ -129,15 +129,21 @@ class DiskQueue:
         self.refusing = False
 
     async def close(self, *, delete: bool = False) -> None:
-        """Wait for what is being kept, close the file, and let others have it.
+        """Wait for what is being kept, close the file, and let others have it; twice is once.
 
         Args:
             delete: whether the file, which is empty, goes.
         """
         if self._committing is not None:
             await self._committing
+        await self._run(self._close, delete=delete)
+
+    def _close(self, *, delete: bool) -> None:
+        """In the thread, so that whoever stops waiting lets nobody in before the files are gone."""
         try:
-            await self._run(self._file.delete if delete else self._file.close)
+            if delete and not self._slot.released:
+                self._file.delete()
+            self._file.close()
         finally:
             self._slot.release()
 

@@ -34,6 +34,10 @@ _ADOPT_EVERY_S = 5.0
 _HOUR_MS = 3_600_000
 
 
+def _nothing() -> None:
+    """The end of the work before it."""
+
+
 def _clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
@@ -79,7 +83,7 @@ class SpooledSink:
         self._queue: DiskQueue | None = None
         self._adopted: list[DiskQueue] = []
         self._tasks: list[asyncio.Task[None]] = []
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Task[DiskQueue] | None = None
 
     @property
     def accepting(self) -> bool:
@@ -109,11 +113,15 @@ class SpooledSink:
 
     async def stop(self) -> None:
         """Keep what is being sent; what is still in the spool waits for the next start."""
+        if self._opening is not None:
+            await asyncio.wait([self._opening])
         for task in self._tasks:
             task.cancel()
         for task in self._tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._executor, _nothing)  # after what it has in hand
         left = self.state.messages
         for queue in [*self._adopted, *([] if self._queue is None else [self._queue])]:
             with contextlib.suppress(SpoolUnusableError):
@@ -150,28 +158,33 @@ class SpooledSink:
         Raises:
             SpoolUnusableError: its file cannot be made.
         """
-        async with self._opening:
-            if self._queue is not None:
-                return self._queue
-            loop = asyncio.get_running_loop()
-            try:
-                slot = await loop.run_in_executor(self._executor, take_slot, self._folder)
-            except OSError as error:
-                self._state.errors += 1
-                _log.error("there can be no spool in %s: %s", self._folder, error)
-                raise SpoolUnusableError(f"there can be no spool: {error}") from error
-            queue = self._queue_in(slot)
-            try:
-                await queue.open()
-            except SpoolUnusableError:
-                with contextlib.suppress(SpoolUnusableError):
-                    await queue.close()
-                raise
-            self._queue = queue
-            self._tasks.append(
-                asyncio.create_task(self._drain.keep_draining(queue), name="spool-drain")
-            )
-            return queue
+        if self._queue is not None:
+            return self._queue
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.create_task(self._open(), name="spool-open")
+        # whoever stops waiting does not stop what others wait for
+        return await asyncio.shield(self._opening)
+
+    async def _open(self) -> DiskQueue:
+        loop = asyncio.get_running_loop()
+        try:
+            slot = await loop.run_in_executor(self._executor, take_slot, self._folder)
+        except OSError as error:
+            self._state.errors += 1
+            _log.error("there can be no spool in %s: %s", self._folder, error)
+            raise SpoolUnusableError(f"there can be no spool: {error}") from error
+        queue = self._queue_in(slot)
+        try:
+            await queue.open()
+        except SpoolUnusableError:
+            with contextlib.suppress(SpoolUnusableError):
+                await queue.close()
+            raise
+        self._queue = queue
+        self._tasks.append(
+            asyncio.create_task(self._drain.keep_draining(queue), name="spool-drain")
+        )
+        return queue
 
     def _queue_in(self, slot: Slot) -> DiskQueue:
         return DiskQueue(
@@ -186,14 +199,16 @@ class SpooledSink:
         """Now and then drain the files whose processes are gone."""
         loop = asyncio.get_running_loop()
         while True:
-            slots = await loop.run_in_executor(
-                self._executor, lambda: list(left_behind(self._folder))
-            )
-            self._adopted = [self._queue_in(slot) for slot in slots]
+            await loop.run_in_executor(self._executor, self._look_around)
             while self._adopted:
                 await self._drain_adopted(self._adopted[0])
                 del self._adopted[0]
             await asyncio.sleep(_ADOPT_EVERY_S)
+
+    def _look_around(self) -> None:
+        """In the thread: what it locks is known to `stop` whoever has stopped waiting for it."""
+        for slot in left_behind(self._folder):
+            self._adopted.append(self._queue_in(slot))
 
     async def _drain_adopted(self, queue: DiskQueue) -> None:
         try:

@@ -24,11 +24,18 @@ class Slot:
     def __init__(self, path: Path, lock: int) -> None:
         self.path = path
         """The SQLite file; it may not be there yet."""
-        self._lock = lock
+        self._lock: int | None = lock
+
+    @property
+    def released(self) -> bool:
+        """Whether others may have it."""
+        return self._lock is None
 
     def release(self) -> None:
-        """Let others have it."""
-        os.close(self._lock)
+        """Let others have it; twice is once."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
 
     def files(self) -> list[Path]:
         """The SQLite file and what SQLite keeps beside it."""
