@@ -27,6 +27,7 @@ VISIT = Visit(
     agent=UserAgent(os_name="Android", os_version="14"),
     language="de-DE",
     cookie_id="k1",
+    country="AT",
 )
 
 
@@ -59,6 +60,12 @@ def test_every_identifier_of_the_url_is_a_key() -> None:
 def test_unfilled_macros_and_ids_of_nobody_count_as_absent(value: str) -> None:
     found = touch(f"gaid={value}&device_id={value}&user_id={value}")
     assert [one.partition(":")[0] for one in found.identifiers] == ["click", "cookie", "fp"]
+
+
+def test_what_the_request_shows_is_in_the_touch() -> None:
+    found = touch("")
+    assert (found.ip, found.country, found.language) == ("203.0.113.9", "AT", "de-DE")
+    assert (found.os_name, found.os_version, found.user_agent) == ("Android", "14", "agent")
 
 
 def test_the_form_of_the_brief_is_understood() -> None:

@@ -78,6 +78,7 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
     agent: UserAgent
     language: str | None
     cookie_id: str | None
+    country: str | None = None
 
 
 def click_id_of(query: Mapping[str, str]) -> str | None:
@@ -150,6 +151,7 @@ def touch_of(
         os_version=visit.agent.os_version,
         device_model=visit.agent.device_model,
         language=visit.language,
+        country=visit.country,
         bot=visit.agent.bot,
         cost_micros=_micros(query.get("cost")),
         currency=_currency(query.get("currency")),

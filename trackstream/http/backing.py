@@ -14,6 +14,7 @@ from trackstream.storage.database import make_engine
 from trackstream.storage.directory import CachedDirectory
 from trackstream.storage.errors import StorageError, StorageUnavailableError
 from trackstream.storage.explain import explain
+from trackstream.storage.geo import MaxMindGeo, default_city_database
 from trackstream.storage.limits import Limits
 from trackstream.storage.log_sink import KafkaSink, UnwritableError
 from trackstream.storage.sealing import MasterKey
@@ -124,6 +125,7 @@ class Backing:
         self._limits = Limits(settings.redis_url)
         self.guard = Guard(settings, self._limits)
         self.user_agents = UaParser()
+        self.geo = MaxMindGeo(settings.geo_city_database or default_city_database())
 
     def explain(self, name: str, /, *, app_id: str) -> list[Explanation]:
         """How conversions were decided; see `steps.Explain`."""

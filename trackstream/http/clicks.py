@@ -118,13 +118,15 @@ async def _validate(sighting: Sighting, parts: Parts) -> Refusal | None:
     sets_cookie = may_track and sighting.kind == "click" and parts.settings.cookie_max_age_days > 0
     if sets_cookie and sighting.unrecorded is None:
         cookie_id = sighting.new_cookie = cookie_id or secrets.token_urlsafe(24)
+    ip = client_ip(request)
     sighting.visit = Visit(
         at_ms=sighting.now_ms,
-        ip=client_ip(request),
+        ip=ip,
         user_agent=user_agent,
         agent=agent,
         language=language_of(header(request, "Accept-Language", 64)),
         cookie_id=cookie_id,
+        country=parts.geo.place(ip).country if parts.geo else None,
     )
     sighting.destination = destination_of(
         agent.os_name, web_url=link.web_url, android_url=link.android_url, ios_url=link.ios_url

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from trackstream.http.metrics import Metrics
     from trackstream.http.steps import Explain
-    from trackstream.ports import Directory, Sink, TouchCache, UserAgentLookup
+    from trackstream.ports import Directory, GeoLookup, Sink, TouchCache, UserAgentLookup
     from trackstream.settings import Settings
 
     Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -62,6 +62,7 @@ def create_collector(
     gather: Callable[[Metrics], Metrics] = lambda own: own,
     explain: Explain = no_database,
     guard: Guard | None = None,
+    geo: GeoLookup | None = None,
 ) -> web.Application:
     """The application; the caller starts and stops what it is given.
 
@@ -77,6 +78,7 @@ def create_collector(
         gather: adds other processes' metrics to one's own.
         explain: tells how conversions were decided.
         guard: who gets in; by the settings, for this process alone, if not given.
+        geo: tells where clicks come from; they have no country without it.
     """
     application = web.Application(middlewares=[problems_middleware])
     add_routes(
@@ -93,6 +95,7 @@ def create_collector(
             gather=gather,
             explain=explain,
             guard=guard or Guard(settings),
+            geo=geo,
         ),
     )
     return application

@@ -85,6 +85,7 @@ async def run_process(
         sink=backing.sink,
         cache=backing.cache,
         user_agents=backing.user_agents,
+        geo=backing.geo,
         explain=backing.explain,
         guard=backing.guard,
         missing=missing,

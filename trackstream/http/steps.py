@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from trackstream.http.guard import Guard
-    from trackstream.ports import Directory, Sink, TouchCache, UserAgentLookup
+    from trackstream.ports import Directory, GeoLookup, Sink, TouchCache, UserAgentLookup
     from trackstream.settings import Settings
     from trackstream.storage.explain import Explanation
 
@@ -113,6 +113,7 @@ class Parts:
     traffic: Traffic = field(default_factory=Traffic)
     explain: Explain = no_database
     guard: Guard | None = None
+    geo: GeoLookup | None = None
     version: str = field(default_factory=lambda: installed_version("trackstream"))
 
 

@@ -92,6 +92,7 @@ def mount_collector(application: web.Application, settings: Settings) -> None:
         sink=backing.sink,
         cache=backing.cache,
         user_agents=backing.user_agents,
+        geo=backing.geo,
         explain=backing.explain,
         guard=backing.guard,
         missing=backing.missing,
