@@ -33,14 +33,14 @@ async def asked(streams: Streams, request: bytes) -> bytes:
     """What a connection answers until it ends."""
     reader, writer = streams
     writer.write(request)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         answer = await reader.read()
     writer.close()
     return answer
 
 
 async def test_too_many_and_too_slow_connections_are_ended(settings: Settings, key: Key) -> None:
-    settings = replace(settings, max_connections=3, idle_timeout_s=1, body_timeout_s=1)
+    settings = replace(settings, max_connections=3, idle_timeout_s=3, body_timeout_s=1)
     ask = b"GET /health/live HTTP/1.1\r\nHost: a\r\n"
     with running(settings):
         async with client_of(settings) as session:
@@ -57,7 +57,7 @@ async def test_too_many_and_too_slow_connections_are_ended(settings: Settings, k
         for _, writer in held[1:]:
             writer.write(ask)  # the head never ends
         assert [await asked(one, b"") for one in held] == [b"", b"", b""]
-        assert 0.2 < time.monotonic() - began_s < 5
+        assert 0.2 < time.monotonic() - began_s < 15
 
         many = b"".join(b"X-%d: 1\r\n" % number for number in range(300))
         for headers in (many, b"X: " + b"x" * 20_000 + b"\r\n"):
@@ -65,7 +65,7 @@ async def test_too_many_and_too_slow_connections_are_ended(settings: Settings, k
             assert b" 400 " in answer.splitlines()[0]
         given_up = await connect(settings)
         given_up[1].write(b"POST /v1/event HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n{")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert (await given_up[0].readline()).startswith(b"HTTP/1.1 400 ")
         given_up[1].close()
 
