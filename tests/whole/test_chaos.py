@@ -49,8 +49,9 @@ async def test_what_was_accepted_counts_once_whoever_is_killed(
             got = dict(pipeline.rows(_SESSIONS_BY_DEVICE))
             facts = pipeline.rows("SELECT count(*) FROM fact_events")
             decided = pipeline.rows("SELECT count(*) FROM attributions")
+            seated = pipeline.rows("SELECT sum(event_count) FROM sessions")
             return (
-                facts == [(len(load.accepted),)]
+                facts == seated == [(len(load.accepted),)]
                 and decided == [(load.installed,)]
                 and got == load.sessions()
             )
