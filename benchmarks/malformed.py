@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import json
 import zlib
@@ -92,7 +93,7 @@ def _json(random: Random) -> bytes:
             if isinstance(place.get(name), dict) and place[name] and random.random() < 0.7:
                 place = place[name]
                 continue
-            place[name] = random.choice(_ODD)
+            place[name] = copy.deepcopy(random.choice(_ODD))
             break
     value = random.choice(
         [event, {"events": [event] * random.randint(0, 5)}, {"batch": [event, 1, None]}, [event], 7]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trackstream.core.rules import Rules
 
 __all__ = [
+    "SCOPES",
     "App",
     "Directory",
     "GeoLookup",
@@ -27,6 +28,10 @@ __all__ = [
     "Undelivered",
     "UserAgentLookup",
 ]
+
+
+SCOPES = ("ingest", "read", "admin", "erase")
+"""What keys are for: sending events, reading what was decided, operating, and erasing people."""
 
 
 class App(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +51,21 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     secret: str | None
     origins: tuple[str, ...] = ()
     """Origins that may use a write key; empty: any."""
+    scopes: tuple[str, ...] = ("ingest",)
+    """What it is for, of `SCOPES`."""
+    previous_secret: str | None = None
+    """The secret before the last rotation, which signs as well."""
+    previous_until_ms: int | None = None
+    """Until when that one does; None: until it is retired."""
+
+    def secrets_at(self, now_ms: int) -> tuple[str, ...]:
+        """The secrets that sign at this time, the newest first."""
+        both = [] if self.secret is None else [self.secret]
+        if self.previous_secret is not None and (
+            self.previous_until_ms is None or now_ms < self.previous_until_ms
+        ):
+            both.append(self.previous_secret)
+        return tuple(both)
 
 
 class TrackingLink(msgspec.Struct, frozen=True, kw_only=True):

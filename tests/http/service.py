@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from trackstream.ports import UserAgentLookup
 
 NOW_MS = 1_752_148_800_000
-SERVER_KEY = Key(key_id="k-server", app_id="shop", kind="server", secret="s3cret")
+SERVER_KEY = Key(
+    key_id="k-server", app_id="shop", kind="server", secret="s3cret", scopes=("ingest", "read")
+)
 WRITE_KEY = Key(key_id="k-write", app_id="shop", kind="write", secret=None)
 SITE_KEY = Key(
     key_id="k-site", app_id="shop", kind="write", secret=None, origins=("https://shop.example",)

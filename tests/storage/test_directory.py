@@ -66,6 +66,20 @@ async def test_it_follows_changes_of_each_kind(
     await _until(lambda: directory.link_by_slug(link.slug) is None)
 
 
+async def test_it_follows_rotations(directory: CachedDirectory, registry: Registry) -> None:
+    registry.create_app("shop")
+    old = registry.create_key("shop", "server")
+    await directory.start()
+    new = registry.rotate_key(old.key_id)
+    await _until(lambda: directory.key(old.key_id) == new)
+    assert new.secrets_at(0) == (new.secret, old.secret)
+    registry.retire_key(old.key_id)
+    await _until(lambda: directory.key(old.key_id) == registry.get_key(old.key_id))
+    found = directory.key(old.key_id)
+    assert found is not None
+    assert found.secrets_at(0) == (new.secret,)
+
+
 async def test_a_key_of_another_master_key_is_left_out_and_told(
     directory: CachedDirectory,
     registry: Registry,

@@ -83,6 +83,62 @@ def test_keys_are_listed_without_secrets_and_revoked_for_good(registry: Registry
         registry.revoke_key("srv_none")
 
 
+def test_keys_have_scopes_and_only_those_that_a_signature_guards(
+    registry: Registry, app: App
+) -> None:
+    assert registry.create_key(app.app_id, "server").scopes == ("ingest", "read")
+    assert registry.create_key(app.app_id, "write").scopes == ("ingest",)
+    key = registry.create_key(app.app_id, "server", scopes=("erase", "read", "read"))
+    assert registry.get_key(key.key_id).scopes == key.scopes == ("read", "erase")
+    assert registry.list_keys()[-1].scopes == ("read", "erase")
+    with pytest.raises(InvalidValueError, match="scope 'read'"):
+        registry.create_key(app.app_id, "write", scopes=("read",))
+    with pytest.raises(InvalidValueError, match="scope 'all'"):
+        registry.create_key(app.app_id, "server", scopes=("all",))
+
+
+@pytest.mark.parametrize("grace_s", [None, 3600])
+def test_a_rotated_key_has_two_secrets_until_the_old_one_is_retired(
+    registry: Registry, app: App, grace_s: int | None
+) -> None:
+    old = registry.create_key(app.app_id, "server")
+    new = registry.rotate_key(old.key_id, grace_s=grace_s)
+    assert new.secret not in {None, old.secret}
+    (listed,) = registry.list_keys()
+    assert listed.rotated_at_ms is not None
+    assert listed.previous
+    now_ms = listed.rotated_at_ms
+    assert new.secrets_at(now_ms) == (new.secret, old.secret)
+    late_ms = now_ms + 3_600_000
+    assert new.secrets_at(late_ms - 1) == (new.secret, old.secret)
+    assert new.secrets_at(late_ms) == ((new.secret,) if grace_s else (new.secret, old.secret))
+    with pytest.raises(InvalidValueError, match="two secrets"):
+        registry.rotate_key(old.key_id)
+    registry.retire_key(old.key_id)
+    registry.retire_key(old.key_id)
+    assert registry.get_key(old.key_id).secrets_at(now_ms) == (new.secret,)
+    assert not registry.list_keys()[0].previous
+
+
+def test_after_its_grace_a_key_can_be_rotated_again(registry: Registry, app: App) -> None:
+    key = registry.create_key(app.app_id, "server")
+    second = registry.rotate_key(key.key_id, grace_s=0)
+    third = registry.rotate_key(key.key_id, grace_s=9)
+    assert third.previous_secret == second.secret
+
+
+def test_only_a_key_in_use_that_has_a_secret_is_rotated(registry: Registry, app: App) -> None:
+    write, server = (registry.create_key(app.app_id, kind) for kind in ("write", "server"))
+    with pytest.raises(InvalidValueError, match="no secret"):
+        registry.rotate_key(write.key_id)
+    registry.revoke_key(server.key_id)
+    for change in (registry.rotate_key, registry.retire_key):
+        with pytest.raises(NotFoundError):
+            change("srv_none")
+    with pytest.raises(NotFoundError):
+        registry.rotate_key(server.key_id)
+
+
 def test_a_key_needs_its_app_a_known_kind_and_origins_that_are_some(
     registry: Registry, app: App
 ) -> None:

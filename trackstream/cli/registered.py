@@ -13,7 +13,8 @@ from trackstream.cli.output import json_option, moment, show
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trackstream.storage.registry import Registry
+    from trackstream.ports import Key
+    from trackstream.storage.registry import KeyInfo, Registry
 
 __all__ = ["apps", "keys", "registry"]
 
@@ -74,9 +75,9 @@ def _show_apps(rows: list[dict[str, Any]], *, as_json: bool) -> None:
     )
 
 
-@click.group(short_help="Create, list and revoke keys of apps.")
+@click.group(short_help="Create, list, rotate and revoke keys of apps.")
 def keys() -> None:
-    """Create, list and revoke the keys with which senders show whose events they send."""
+    """Create, list, rotate and revoke the keys with which senders show whose events they send."""
 
 
 @keys.command(
@@ -97,17 +98,36 @@ def keys() -> None:
 @click.option(
     "--origin", "origins", multiple=True, help="A web origin that may use a write key; else any."
 )
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(["ingest", "read", "admin", "erase"]),
+    help="What a server key is for; again for another.  [default: ingest and read]",
+)
 @json_option
-def create_key(app_id: str | None, kind: str, origins: tuple[str, ...], *, as_json: bool) -> None:
+def create_key(
+    app_id: str | None,
+    kind: str,
+    origins: tuple[str, ...],
+    scopes: tuple[str, ...],
+    *,
+    as_json: bool,
+) -> None:
     """Create a key and print it; a secret is shown this once."""
     with registry() as (there, own_app):
-        key = there.create_key(app_id or own_app, kind, origins=origins)
+        key = there.create_key(app_id or own_app, kind, origins=origins, scopes=scopes)
+    _show_key(key, as_json=as_json)
+
+
+def _show_key(key: Key, *, as_json: bool) -> None:
     row = {
         "key_id": key.key_id,
         "app_id": key.app_id,
         "kind": key.kind,
         "secret": key.secret,
         "origins": list(key.origins),
+        "scopes": list(key.scopes),
     }
     show([row], as_json=as_json, columns=list(row), empty="")
 
@@ -125,17 +145,70 @@ def list_keys(app_id: str | None, *, as_json: bool) -> None:
             "app_id": one.app_id,
             "kind": one.kind,
             "origins": list(one.origins),
+            "scopes": list(one.scopes),
             "created_at": moment(one.created_at_ms),
-            "revoked_at": None if one.revoked_at_ms is None else moment(one.revoked_at_ms),
+            "rotated_at": _moment(one.rotated_at_ms),
+            "old_secret": _old_secret(one),
+            "revoked_at": _moment(one.revoked_at_ms),
         }
         for one in found
     ]
     show(
         rows,
         as_json=as_json,
-        columns=["key_id", "app_id", "kind", "origins", "created_at", "revoked_at"],
+        columns=[
+            *("key_id", "app_id", "kind", "origins", "scopes"),
+            *("created_at", "rotated_at", "old_secret", "revoked_at"),
+        ],
         empty="There is no key yet: `trackstream keys create` makes one.",
     )
+
+
+def _moment(at_ms: int | None) -> str | None:
+    return None if at_ms is None else moment(at_ms)
+
+
+def _old_secret(one: KeyInfo) -> str | None:
+    """Until when the secret before the last rotation signs; None: it does not."""
+    if not one.previous:
+        return None
+    return _moment(one.previous_until_ms) or "until retired"
+
+
+@keys.command(
+    epilog=example(
+        "trackstream keys rotate srv_abc123 --grace 48h", "trackstream keys retire srv_abc123"
+    )
+)
+@click.argument("key_id")
+@click.option(
+    "--grace",
+    "grace_s",
+    callback=lambda _, __, text: None if text is None else _seconds(text),
+    help="How long the old secret signs, too, such as 30m, 48h or 7d; else until it is retired.",
+)
+@json_option
+def rotate(key_id: str, grace_s: int | None, *, as_json: bool) -> None:
+    """Give the server key KEY_ID a new secret, shown this once; the old one stays valid, too."""
+    with registry() as (there, _):
+        key = there.rotate_key(key_id, grace_s=grace_s)
+    _show_key(key, as_json=as_json)
+
+
+def _seconds(text: str) -> int:
+    unit_s = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}.get(text[-1:])
+    if unit_s is None or not (text[:-1].isascii() and text[:-1].isdigit() and len(text) < 6):
+        raise click.BadParameter("takes a number and s, m, h or d, such as 48h")
+    return int(text[:-1]) * unit_s
+
+
+@keys.command(epilog=example("trackstream keys retire srv_abc123"))
+@click.argument("key_id")
+def retire(key_id: str) -> None:
+    """Let the secret that KEY_ID had before its last rotation be of no use from now on."""
+    with registry() as (there, _):
+        there.retire_key(key_id)
+    click.echo(f"The old secret of {key_id} is retired.")
 
 
 @keys.command(epilog=example("trackstream keys revoke srv_abc123"))

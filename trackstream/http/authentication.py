@@ -40,11 +40,13 @@ class Caller:
         app_id: the app whose key it is: the only one whose events it can send.
         key_id: the key.
         signs: whether it is a server that speaks for others; it may state their addresses.
+        scopes: what the key is for.
     """
 
     app_id: str
     key_id: str
     signs: bool
+    scopes: tuple[str, ...] = ()
 
 
 async def authenticate(
@@ -55,12 +57,13 @@ async def authenticate(
     cache: TouchCache,
     now_s: int,
     in_body: Callable[[], str | None] = lambda: None,
+    scope: str = "ingest",
 ) -> Caller | Refusal:
     """The caller, by its signature (`Authorization: HMAC …`) or else by its write key.
 
     A write key comes in the header `X-Trackstream-Write-Key`, in the query as `write_key` (for
     `navigator.sendBeacon`, which sets no headers), or as the user name of Basic authentication.
-    `in_body` is asked for one only if it is in none of these.
+    `in_body` is asked for one only if it is in none of these. The key has to be for `scope`.
     """
     authorization = request.headers.get("Authorization", "")
     if authorization.startswith("HMAC") or KEY_HEADER in request.headers:
@@ -74,6 +77,8 @@ async def authenticate(
         caller = _by_write_key(request, key_id, directory=directory)
     if isinstance(caller, Caller) and directory.app(caller.app_id) is None:
         return Refusal(Reason.UNKNOWN_APP, "the key's app does not exist")
+    if isinstance(caller, Caller) and scope not in caller.scopes:
+        return Refusal(Reason.FORBIDDEN, f"the key has no scope `{scope}`")
     return caller
 
 
@@ -111,16 +116,20 @@ def _by_signature(
         return Refusal(
             Reason.UNAUTHENTICATED, f"{KEY_HEADER} does not name a key that signs requests"
         )
-    reason = verify(
-        key.secret,
-        authorization=authorization,
-        method=request.method,
-        path=request.raw_path,
-        body=body,
-        timestamp=request.headers.get(TIMESTAMP_HEADER, ""),
-        nonce=request.headers.get(NONCE_HEADER, ""),
-        now_s=now_s,
-    )
+    reason: Reason | None = Reason.BAD_SIGNATURE
+    for secret in key.secrets_at(now_s * 1000):
+        reason = verify(
+            secret,
+            authorization=authorization,
+            method=request.method,
+            path=request.raw_path,
+            body=body,
+            timestamp=request.headers.get(TIMESTAMP_HEADER, ""),
+            nonce=request.headers.get(NONCE_HEADER, ""),
+            now_s=now_s,
+        )
+        if reason is not Reason.BAD_SIGNATURE:
+            break
     if reason is Reason.EXPIRED_SIGNATURE:
         return Refusal(reason, f"{TIMESTAMP_HEADER} is more than 300 s from the time here, {now_s}")
     if reason is not None:
@@ -129,7 +138,7 @@ def _by_signature(
             "the signature is not that of this request: HMAC-SHA256 in hex over "
             'timestamp "." nonce "." METHOD "." path "." body',
         )
-    return Caller(key.app_id, key.key_id, signs=True)
+    return Caller(key.app_id, key.key_id, signs=True, scopes=key.scopes)
 
 
 def _by_write_key(
@@ -144,4 +153,4 @@ def _by_write_key(
         return Refusal(Reason.UNAUTHENTICATED, "this is not a write key")
     if not origin_allowed(request.headers.get("Origin"), key.origins):
         return Refusal(Reason.FORBIDDEN, "the write key is not for use from this origin")
-    return Caller(key.app_id, key.key_id, signs=False)
+    return Caller(key.app_id, key.key_id, signs=False, scopes=key.scopes)

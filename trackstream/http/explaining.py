@@ -52,11 +52,10 @@ async def _explained(request: web.Request, parts: Parts) -> Explanation | Refusa
         directory=parts.directory,
         cache=parts.cache,
         now_s=parts.clock_ms() // 1000,
+        scope="read",
     )
     if isinstance(caller, Refusal):
         return not_yet(caller, parts)
-    if not caller.signs:
-        return Refusal(Reason.FORBIDDEN, "a write key can only write: sign with a server key")
     name = request.match_info["id"]
     try:
         found = await asyncio.to_thread(parts.explain, name, app_id=caller.app_id)

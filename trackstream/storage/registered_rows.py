@@ -46,13 +46,20 @@ def key_of(row: Row[Any], master_key: MasterKey) -> Key:
     Raises:
         MasterKeyError: The secret was sealed with another master key.
     """
-    secret = None
-    if row.sealed_secret is not None:
-        secret = master_key.open(bytes(row.sealed_secret), app_id=row.app_id, key_id=row.key_id)
+
+    def opened(sealed: bytes | None) -> str | None:
+        if sealed is None:
+            return None
+        return master_key.open(bytes(sealed), app_id=row.app_id, key_id=row.key_id)
+
+    until = row.previous_until
     return Key(
         key_id=row.key_id,
         app_id=row.app_id,
         kind=row.kind,
-        secret=secret,
+        secret=opened(row.sealed_secret),
         origins=tuple(row.origins),
+        scopes=tuple(row.scopes),
+        previous_secret=opened(row.previous_sealed_secret),
+        previous_until_ms=None if until is None else milliseconds(until),
     )

@@ -27,8 +27,15 @@ api_keys = Table(
     Column("origins", ARRAY(Text), nullable=False),
     time("created_at", required=True),
     time("revoked_at"),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("previous_sealed_secret", LargeBinary, comment="signs, too, until it is retired"),
+    time("previous_until"),
+    time("rotated_at"),
     CheckConstraint("kind IN ('server', 'write')", name="kind"),
     CheckConstraint("(kind = 'server') = (sealed_secret IS NOT NULL)", name="secret"),
+    CheckConstraint("scopes <@ ARRAY['ingest', 'read', 'admin', 'erase']", name="scopes"),
+    CheckConstraint("kind = 'server' OR scopes <@ ARRAY['ingest']", name="write"),
+    CheckConstraint("kind = 'server' OR previous_sealed_secret IS NULL", name="previous"),
 )
 
 links = Table(
