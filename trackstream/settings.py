@@ -246,6 +246,17 @@ class Settings:
     retention_rejected_days: int = _setting(
         whole(0, 36_600), "Likewise what was rejected; 0: always", 0
     )
+    archive_url: str | None = _setting(
+        text,
+        "Where `trackstream archive` keeps events as Parquet files: a directory, or a URL that "
+        "fsspec knows, such as `s3://bucket/events`; `archive` in the data directory when not set",
+    )
+    archive_roll_mib: int = _setting(
+        whole(1, 2**12), "Size of a partition's messages, in Avro, at which they become files", 32
+    )
+    archive_roll_s: int = _setting(
+        whole(1, 86_400), "For how long messages wait for others at most, before they do", 300
+    )
     log_level: str = _setting(choice("debug", "info", "warning", "error"), "What is logged", "info")
 
     @classmethod

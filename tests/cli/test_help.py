@@ -61,6 +61,8 @@ def test_every_command_of_the_contract_is_there() -> None:
         "postbacks run",
         "postbacks dead",
         "postbacks resend",
+        "archive run",
+        "archive verify",
         "explain",
         "replay",
         "rejected list",
@@ -95,7 +97,7 @@ def test_the_list_of_commands_says_what_each_does() -> None:
     assert result.exit_code == 0
     listed = result.output.partition("Commands:")[2].partition("Example:")[0]
     rows = [line for line in listed.splitlines() if line[:2] == "  " and line[2:3].strip()]
-    assert len(rows) == 22
+    assert len(rows) == 23
     assert all(len(row.split()) >= 3 for row in rows)
 
 
@@ -115,7 +117,7 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"aiohttp", "aiokafka", "asyncio", "faust", "fastavro", "numpy", "psycopg2", "redis"}
-    heavy |= {"rich", "scipy"}
+    heavy |= {"fsspec", "pyarrow", "rich", "scipy"}
     assert not heavy & set(done.stdout.split())
 
 

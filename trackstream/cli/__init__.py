@@ -28,6 +28,7 @@ _COMMANDS = {
     "links": ("registered_links", "links"),
     "rules": ("rules", "rules"),
     "postbacks": ("postbacks", "postbacks"),
+    "archive": ("archive", "archive"),
     "explain": ("explain", "explain"),
     "replay": ("replay", "replay"),
     "rejected": ("rejected", "rejected"),

@@ -1,0 +1,15 @@
+"""What can go wrong with an archive, split by who must act."""
+
+from __future__ import annotations
+
+from trackstream.storage.errors import StorageError
+
+__all__ = ["ArchiveFencedError", "ArchiveMismatchError"]
+
+
+class ArchiveFencedError(StorageError):
+    """Another process writes this partition now: what was read for it is read again by that one."""
+
+
+class ArchiveMismatchError(StorageError):
+    """The archive is not of the topic that is there: the operator must give another."""

@@ -1,0 +1,109 @@
+"""`trackstream archive`: every event as a row of Parquet files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from trackstream.cli.base import Problem, example
+from trackstream.cli.output import json_option, show
+
+if TYPE_CHECKING:
+    from trackstream.settings import Settings
+
+__all__ = ["ARCHIVE_READY", "archive"]
+
+ARCHIVE_READY = "The archive writer has its partitions."
+"""Printed when it has them, which is when it is of use."""
+
+_EXTRA = {"fsspec", "pyarrow"}
+_COLUMNS = [
+    *("topic", "partition", "first_offset", "last_offset", "rows", "unreadable", "unfinished"),
+    "problems",
+]
+
+
+@click.group()
+def archive() -> None:
+    """Keep every event as a row of Parquet files, in a directory or an object store."""
+
+
+@archive.command(
+    epilog=example(
+        "trackstream archive run",
+        "TRACKSTREAM_KAFKA_URL=kafka://host:9092 TRACKSTREAM_ARCHIVE_URL=s3://bucket/events \\",
+        "    trackstream archive run",
+    )
+)
+def run() -> None:
+    """Run one archive writer, until Ctrl-C: writes the topic `events` to Parquet files.
+
+    There is a file for each app, day and range of offsets, and every event is in one of them once,
+    whatever is killed when. More of these processes share the partitions.
+    """
+    import asyncio
+    import logging
+
+    from trackstream.cli.running import needed, settings_beside
+
+    _check_extra()
+    settings = settings_beside()
+    needed(settings, "kafka_url")
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    asyncio.run(_run(settings))
+
+
+async def _run(settings: Settings) -> None:
+    import asyncio
+    import signal
+
+    from trackstream.archive import run as serve
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve(settings, stop=stop, on_ready=lambda: click.echo(ARCHIVE_READY))
+
+
+@archive.command(
+    epilog=example(
+        "trackstream archive verify",
+        "TRACKSTREAM_ARCHIVE_URL=s3://bucket/events trackstream archive verify --json",
+    )
+)
+@json_option
+def verify(*, as_json: bool) -> None:
+    """Count the rows of every file against the offsets that the manifest says are in it.
+
+    Needs the archive alone, and reads one column of all of it. Exits with 1 if a file or a row is
+    missing, or is there and should not be. A range that is being written is no problem.
+    """
+    import msgspec
+
+    from trackstream.cli.running import settings_beside
+
+    _check_extra()
+    from trackstream.archive import open_place
+    from trackstream.archive import verify as verified
+    from trackstream.archive.consumer import url_of
+
+    found, strangers = verified(open_place(url_of(settings_beside())))
+    rows = [msgspec.structs.asdict(one) for one in found]
+    show(rows, as_json=as_json, columns=_COLUMNS, empty="The archive is empty.")
+    problems = [
+        *(f"{one.topic}-{one.partition}: {problem}" for one in found for problem in one.problems),
+        *strangers,
+    ]
+    if problems:
+        raise Problem(*problems)
+
+
+def _check_extra() -> None:
+    import importlib.util
+
+    missing = sorted(name for name in _EXTRA if importlib.util.find_spec(name) is None)
+    if missing:
+        raise Problem(f"{', '.join(missing)} is not installed: pip install 'trackstream[archive]'")
