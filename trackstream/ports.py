@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 if TYPE_CHECKING:
+    from trackstream.core.definitions import Definitions
     from trackstream.core.lookups import Place, UserAgent
     from trackstream.core.rules import Rules
 
@@ -39,6 +40,8 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
 
     app_id: str
     name: str
+    definitions: Definitions | None = None
+    """Its events, if it has defined any."""
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ _COMMANDS = {
     "keys": ("registered", "keys"),
     "links": ("registered_links", "links"),
     "rules": ("rules", "rules"),
+    "events": ("events", "events"),
     "postbacks": ("postbacks", "postbacks"),
     "archive": ("archive", "archive"),
     "explain": ("explain", "explain"),

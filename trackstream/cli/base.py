@@ -68,6 +68,11 @@ def _own_lines(error: Any) -> list[str]:
 _KNOWN: tuple[tuple[str, str, Callable[[Any], list[str]]], ...] = (
     ("trackstream.settings", "SettingsError", lambda error: error.problems),
     ("trackstream.core.rules_file", "RulesError", lambda error: error.problems),
+    (
+        "trackstream.core.definitions_file",
+        "DefinitionsError",
+        lambda error: error.problems,
+    ),
     ("trackstream.embedded.errors", "EmbeddedError", _own_lines),
     ("trackstream.storage.errors", "StorageError", _own_lines),
     (

@@ -34,6 +34,8 @@ class Reason(StrEnum):
     WRONG_TYPE = "wrong_type"
     INVALID_VALUE = "invalid_value"
     NO_IDENTIFIER = "no_identifier"
+    UNKNOWN_EVENT = "unknown_event"
+    INVALID_PROPERTY = "invalid_property"
     TIMESTAMP_IN_FUTURE = "timestamp_in_future"
     TIMESTAMP_OUT_OF_RANGE = "timestamp_out_of_range"
     RATE_LIMITED = "rate_limited"
@@ -64,6 +66,8 @@ HTTP_STATUS: dict[Reason, int] = {
     Reason.WRONG_TYPE: 422,
     Reason.INVALID_VALUE: 422,
     Reason.NO_IDENTIFIER: 422,
+    Reason.UNKNOWN_EVENT: 422,
+    Reason.INVALID_PROPERTY: 422,
     Reason.TIMESTAMP_IN_FUTURE: 422,
     Reason.TIMESTAMP_OUT_OF_RANGE: 422,
     Reason.RATE_LIMITED: 429,

@@ -12,6 +12,7 @@ from trackstream.core.identifiers import fingerprint
 from trackstream.core.reasons import Reason
 from trackstream.core.validation import ParsedEvent, parse_event
 from trackstream.http.client import cookie_of
+from trackstream.http.defining import as_defined
 from trackstream.http.dialects import (
     Dialect,
     Item,
@@ -104,6 +105,7 @@ def _item(
         default_name=default_name,
         default_cookie_id=None if post.known.signs else cookie_of(post.request),
     )
+    result = as_defined(result, value, parts.directory.app(post.known.app_id))
     return Item(value, value, result, "/v1/event")
 
 

@@ -24,6 +24,7 @@ from trackstream.core.segment import TYPES, parse_message
 from trackstream.http.authentication import WRITE_KEY_HEADER
 from trackstream.http.bodies import parse_json
 from trackstream.http.client import cookie_of
+from trackstream.http.defining import as_defined
 from trackstream.http.dialects import (
     Dialect,
     Item,
@@ -142,7 +143,7 @@ def _item(
     return Item(
         message,
         parsed.ours,
-        parsed.result,
+        as_defined(parsed.result, parsed.ours, parts.directory.app(post.known.app_id)),
         # What has no type of Segment's is refused there as it was here.
         f"/v1/{kind or (said if said in TYPES else 'track')}",
         address_is_users=parsed.address_is_users,

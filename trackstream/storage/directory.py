@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from trackstream.core.definitions_file import DefinitionsError, definitions_of_text
 from trackstream.ports import App, Key, TrackingLink
 from trackstream.storage.database import transaction
 from trackstream.storage.errors import MasterKeyError
@@ -17,8 +18,9 @@ from trackstream.storage.registered_rows import key_of, link_of
 from trackstream.storage.schema import api_keys, apps, directory_version, links
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, Row
 
+    from trackstream.core.definitions import Definitions
     from trackstream.storage.sealing import MasterKey
 
 __all__ = ["CachedDirectory"]
@@ -102,13 +104,27 @@ def _read(engine: Engine, master_key: MasterKey, last: _Snapshot) -> _Snapshot:
         return _Snapshot(
             version=version,
             apps={
-                row.app_id: App(app_id=row.app_id, name=row.name)
+                row.app_id: App(
+                    app_id=row.app_id, name=row.name, definitions=_definitions(row, last)
+                )
                 for row in connection.execute(select(apps))
             },
             keys=_keys(connection, master_key),
             by_slug={link.slug: link for link in all_links},
             by_campaign={link.campaign_id: link for link in all_links},
         )
+
+
+def _definitions(row: Row[Any], last: _Snapshot) -> Definitions | None:
+    """The events of an app of this row. What cannot be read leaves those that were there."""
+    if row.events_toml is None:
+        return None
+    try:
+        return definitions_of_text(row.events_toml)
+    except DefinitionsError as error:
+        _log.error("the events of %s cannot be read: %s", row.app_id, error)
+        known = last.apps.get(row.app_id)
+        return known.definitions if known else None
 
 
 def _keys(connection: Connection, master_key: MasterKey) -> dict[str, Key]:

@@ -27,6 +27,8 @@ _FIELDS = {
     Reason.MISSING_FIELD,
     Reason.INVALID_VALUE,
     Reason.NO_IDENTIFIER,
+    Reason.UNKNOWN_EVENT,
+    Reason.INVALID_PROPERTY,
     Reason.TIMESTAMP_IN_FUTURE,
     Reason.TIMESTAMP_OUT_OF_RANGE,
 }

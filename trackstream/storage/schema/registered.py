@@ -15,6 +15,8 @@ apps = Table(
     text("app_id", primary_key=True),
     text("name", required=True),
     time("created_at", required=True),
+    Column("events_toml", Text, comment="its events, as they were defined; NULL: none were"),
+    time("events_set_at"),
 )
 
 api_keys = Table(
