@@ -30,6 +30,16 @@ SITE_KEY = Key(
     key_id="k-site", app_id="shop", kind="write", secret=None, origins=("https://shop.example",)
 )
 ORPHAN_KEY = Key(key_id="k-orphan", app_id="gone", kind="write", secret=None)
+OTHER_KEY = Key(key_id="k-other", app_id="other", kind="server", secret="0ther")
+READING_KEY = Key(key_id="k-read", app_id="shop", kind="server", secret="r3ad", scopes=("read",))
+ROTATED_KEY = Key(
+    key_id="k-rotated",
+    app_id="shop",
+    kind="server",
+    secret="n3w",
+    previous_secret="0ld",
+    previous_until_ms=NOW_MS + 60_000,
+)
 LINK = TrackingLink(
     link_id="l1",
     slug="sale",
@@ -61,7 +71,8 @@ class Registered:
     """`ports.Directory` with the apps, keys and links above."""
 
     def key(self, key_id: str) -> Key | None:
-        keys = (SERVER_KEY, WRITE_KEY, SITE_KEY, ORPHAN_KEY)
+        servers = (SERVER_KEY, OTHER_KEY, READING_KEY, ROTATED_KEY)
+        keys = (*servers, WRITE_KEY, SITE_KEY, ORPHAN_KEY)
         return next((key for key in keys if key.key_id == key_id), None)
 
     def app(self, app_id: str) -> App | None:
