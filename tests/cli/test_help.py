@@ -77,6 +77,10 @@ def test_every_command_of_the_contract_is_there() -> None:
         "fraud report",
         "models fit",
         "models list",
+        "funnels check",
+        "funnels set",
+        "funnels list",
+        "funnels show",
         "views refresh",
         "retention run",
         "import access-log",
@@ -100,7 +104,7 @@ def test_the_list_of_commands_says_what_each_does() -> None:
     assert result.exit_code == 0
     listed = result.output.partition("Commands:")[2].partition("Example:")[0]
     rows = [line for line in listed.splitlines() if line[:2] == "  " and line[2:3].strip()]
-    assert len(rows) == 23
+    assert len(rows) == 25
     assert all(len(row.split()) >= 3 for row in rows)
 
 

@@ -35,6 +35,7 @@ _COMMANDS = {
     "rejected": ("rejected", "rejected"),
     "fraud": ("fraud", "fraud"),
     "models": ("models", "models"),
+    "funnels": ("funnels", "funnels"),
     "views": ("views", "views"),
     "retention": ("retention", "retention"),
     "import": ("import_log", "import_"),

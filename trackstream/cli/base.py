@@ -73,6 +73,7 @@ _KNOWN: tuple[tuple[str, str, Callable[[Any], list[str]]], ...] = (
         "DefinitionsError",
         lambda error: error.problems,
     ),
+    ("trackstream.core.funnels_file", "FunnelsError", lambda error: error.problems),
     ("trackstream.embedded.errors", "EmbeddedError", _own_lines),
     ("trackstream.storage.errors", "StorageError", _own_lines),
     (

@@ -7,6 +7,7 @@
 - `persons`: which identifiers are one person's;
 - `postbacks`: whom to tell of attributions, and the outbox of what is told;
 - `fraud`: sources of clicks that get no credit;
+- `funnels`: the funnels of each app, all versions;
 - `columns`: the kinds of columns.
 """
 
@@ -23,6 +24,7 @@ from trackstream.storage.schema.facts import (
     rejected,
 )
 from trackstream.storage.schema.fraud import fraud_sources
+from trackstream.storage.schema.funnels import funnels
 from trackstream.storage.schema.models import model_results
 from trackstream.storage.schema.persons import person_links, user_id_map
 from trackstream.storage.schema.postbacks import postback_destinations, postbacks
@@ -42,6 +44,7 @@ __all__ = [
     "fact_events",
     "fact_sessions",
     "fraud_sources",
+    "funnels",
     "links",
     "metadata",
     "model_results",
