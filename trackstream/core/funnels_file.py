@@ -112,7 +112,7 @@ def _step(path: str, table: Any, problems: list[str]) -> Step:
         return Step(events=())
     _unknown(table, {"event", "where"}, path, problems)
     given = table.get("event")
-    events = given if isinstance(given, list) else [given]
+    events: list[Any] = given if isinstance(given, list) else [given]
     if not events or not all(isinstance(one, str) and one for one in events):
         problems.append(f"{path}.event takes the name of an event, or a list of names")
         events = []
