@@ -177,6 +177,12 @@ class Settings:
         "How long requests may take that it has begun by then; later ones are answered 503",
         5,
     )
+    metrics_open: bool = _setting(
+        flag,
+        "Show the collector's metrics to whoever asks; else, unless it listens on loopback, a key "
+        "with the scope read or admin is needed, as Basic authentication",
+        False,
+    )
     rate_limit_key_per_s: int = _setting(
         whole(0, 10**7), "Requests a second that each key may send; 0: any number", 50_000
     )

@@ -1,10 +1,14 @@
+import base64
 import re
 import subprocess
 import sys
 
+import pytest
+
 from tests.http.service import EVENT, Service
 from trackstream.http.ids import new_id
 from trackstream.http.metrics import Metrics, merged, render
+from trackstream.storage.user_agents import UaParser
 
 
 async def test_health_tells_what_is_missing(service: Service) -> None:
@@ -69,3 +73,31 @@ def test_a_forked_process_makes_ids_of_its_own() -> None:
     ours, theirs = done.stdout.split()
     assert len(ours) == len(theirs) == 16
     assert ours != theirs
+
+
+@pytest.mark.parametrize(
+    ("host", "is_open", "key", "status"),
+    [
+        ("127.0.0.1", False, None, 200),
+        ("0.0.0.0", True, None, 200),
+        ("0.0.0.0", False, None, 401),
+        ("::", False, None, 401),
+        ("0.0.0.0", False, "k-read:r3ad", 200),
+        ("0.0.0.0", False, "k-read:wrong", 401),
+        ("0.0.0.0", False, "k-read:", 401),
+        ("0.0.0.0", False, "k-write:", 401),
+        ("0.0.0.0", False, "k-rotated:0ld", 403),
+    ],
+)
+async def test_metrics_are_for_operators(
+    user_agents: UaParser, host: str, *, is_open: bool, key: str | None, status: int
+) -> None:
+    service = Service(user_agents, collector_host=host, metrics_open=is_open)
+    await service.start()
+    encoded = base64.b64encode((key or "").encode()).decode()
+    headers = {"Authorization": f"Basic {encoded}"} if key else {}
+    response = await service.client.get("/metrics", headers=headers)
+    assert response.status == status
+    assert response.headers.get("WWW-Authenticate", "").startswith("Basic") is (status == 401)
+    assert (await service.client.get("/health/live")).status == 200
+    await service.stop()

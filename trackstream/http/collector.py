@@ -20,6 +20,7 @@ from trackstream.http.guard import Guard, guarded
 from trackstream.http.ids import new_id as new_uuid
 from trackstream.http.ingest import DIALECTS, Kind
 from trackstream.http.openapi.views import description_routes
+from trackstream.http.operators import for_operators
 from trackstream.http.posts import always, post_handler
 from trackstream.http.problems import no_route
 from trackstream.http.registry import registry_routes
@@ -141,7 +142,7 @@ def add_routes(application: web.Application, parts: Parts) -> None:
     get("/v1/attributions/{id}/explain", "explain", explain_handler(parts))
     get("/health/live", "health", live)
     get("/health/ready", "health", ready)
-    get("/metrics", "metrics", metrics)
+    get("/metrics", "metrics", for_operators(metrics, parts))
     registry = registry_routes(schemas.load(), topic_prefix=parts.settings.topic_prefix)
     for path, handler in [*registry, *description_routes(parts.version)]:
         get(path, "schemas", handler)

@@ -215,5 +215,11 @@ SECURITY: dict[str, dict[str, str]] = {
         "scheme": "basic",
         "description": "A write key as the user, no password: as Segment's libraries do.",
     },
+    "operator": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "The id and secret of a server key with the scope `read` or `admin`, "
+        "unless the collector listens on loopback only or shows its metrics to everybody.",
+    },
 }
 """`components.securitySchemes`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from trackstream.core.reasons import Reason
@@ -313,6 +313,12 @@ def _others() -> list[Route]:
         ref("Health"),
     )
     ready.answers["503"] = json_answer("Something is missing.", ref("Health"))
+    metrics = replace(
+        view("/metrics", "metrics", "Counters, for Prometheus.", "text/plain", text),
+        security=[{"operator": []}, {}],
+    )
+    unseen = {Reason.UNAUTHENTICATED, Reason.FORBIDDEN, Reason.UNAVAILABLE}
+    metrics.answers.update(refusals(unseen))
     asked = {*_BUSY, *_CALLER, *_READ, Reason.UNKNOWN_CONVERSION}
     return [
         Route(
@@ -346,7 +352,7 @@ def _others() -> list[Route]:
         ),
         view("/health/live", "live", "200 as long as it runs.", "application/json", ref("Health")),
         ready,
-        view("/metrics", "metrics", "Counters, for Prometheus.", "text/plain", text),
+        metrics,
         view(
             "/openapi.json", "openapi", "This description.", "application/json", {"type": "object"}
         ),

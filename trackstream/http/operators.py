@@ -1,0 +1,76 @@
+"""Who may look at the metrics: on an address that others reach, only whoever has a key for it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import ipaddress
+from typing import TYPE_CHECKING
+
+from trackstream.core.reasons import Reason
+from trackstream.http.problems import Refusal, problem_response
+from trackstream.http.steps import not_yet
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aiohttp import web
+
+    from trackstream.http.steps import Parts
+
+__all__ = ["for_operators"]
+
+_SCOPES = {"read", "admin"}
+_CHALLENGE = (("WWW-Authenticate", 'Basic realm="trackstream"'),)
+
+
+def for_operators(
+    handler: Callable[[web.Request], Awaitable[web.Response]], parts: Parts
+) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """The handler for operators.
+
+    They are whoever asks where the collector listens on loopback only, or where the setting
+    `metrics_open` says so. Else they show a server key's id and secret as Basic authentication
+    (RFC 7617): what scrapers can do. The key has to have the scope `read` or `admin`.
+    """
+    settings = parts.settings
+    if settings.metrics_open or _is_loopback(settings.collector_host):
+        return handler
+
+    async def handle(request: web.Request) -> web.Response:
+        refusal = _refusal(request.headers.get("Authorization", ""), parts)
+        if refusal is None:
+            return await handler(request)
+        parts.metrics.refusals.add((refusal.reason,))
+        return problem_response(not_yet(refusal, parts))
+
+    return handle
+
+
+def _refusal(authorization: str, parts: Parts) -> Refusal | None:
+    key_id, secret = _basic(authorization)
+    key = parts.directory.key(key_id)
+    known = key.secrets_at(parts.clock_ms()) if key is not None else ()
+    if key is None or not any(hmac.compare_digest(one.encode(), secret) for one in known):
+        detail = "a server key's id and secret are asked for, as Basic authentication"
+        return Refusal(Reason.UNAUTHENTICATED, detail, headers=_CHALLENGE)
+    if _SCOPES.isdisjoint(key.scopes):
+        return Refusal(Reason.FORBIDDEN, "the key has neither scope `read` nor `admin`")
+    return None
+
+
+def _basic(authorization: str) -> tuple[str, bytes]:
+    scheme, _, encoded = authorization.partition(" ")
+    try:
+        user, _, password = base64.b64decode(encoded, validate=True).partition(b":")
+        return (user.decode(), password) if scheme.lower() == "basic" else ("", b"")
+    except (binascii.Error, ValueError):
+        return "", b""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
