@@ -34,8 +34,8 @@ async def test_two_workers_share_the_work_and_one_can_go(
         one.wait_ready()
         async with Log(settings) as log:
             # Posted all the while: whoever joins or goes, what arrives meanwhile is handled.
-            visits: list[str] = []
-            steady = asyncio.create_task(_post_steadily(log, visits))
+            enough = asyncio.Event()
+            steady = asyncio.create_task(_post_steadily(log, enough))
             two.launch()
             await asyncio.to_thread(two.wait_ready)
             await _until_both_own(one, two)
@@ -53,8 +53,8 @@ async def test_two_workers_share_the_work_and_one_can_go(
             await _install(log, second)
 
             assert code == 0, one.log()
-            steady.cancel()
-            posted = {f"{n}-install" for n in first + second} | set(visits)
+            enough.set()
+            posted = {f"{n}-install" for n in first + second} | set(await steady)
             await log.until(lambda log: {e.event_id for e in log.of(Event)} >= posted)
             assert {e.event_id for e in log.of(Event)} == posted
             assert _live(two)["clicks"] == 2 * _DEVICES
@@ -66,13 +66,15 @@ async def test_two_workers_share_the_work_and_one_can_go(
     assert last == 0
 
 
-async def _post_steadily(log: Log, visits: list[str]) -> None:
-    """Ten visits every 10 ms, until cancelled; the events' ids are noted once they are written."""
-    while True:
+async def _post_steadily(log: Log, enough: asyncio.Event) -> list[str]:
+    """Ten visits every 10 ms until it is enough; the ids of all their events."""
+    visits: list[str] = []
+    while not enough.is_set():
         names = [f"s{len(visits) + i}" for i in range(10)]
         await log.post(*(envelope(name, "page_view") for name in names))
         visits += [f"{name}-page_view" for name in names]
         await asyncio.sleep(0.01)
+    return visits
 
 
 async def _install(log: Log, names: list[str]) -> None:
