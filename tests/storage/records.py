@@ -82,6 +82,8 @@ def a_full_event() -> Event:
         timezone="Europe/Berlin",
         asn=3320,
         asn_organization="Deutsche Telekom AG",
+        referrer_type="search",
+        referrer_name="Google",
     )
 
 

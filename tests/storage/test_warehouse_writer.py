@@ -125,6 +125,8 @@ def test_an_event_is_kept_with_everything_it_says(warehouse: Warehouse) -> None:
         "timezone": "Europe/Berlin",
         "asn": 3320,
         "asn_organization": "Deutsche Telekom AG",
+        "referrer_type": "search",
+        "referrer_name": "Google",
     }
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from trackstream.core.money import revenue
 from trackstream.core.records import Context, Envelope, Event, RawEvent
+from trackstream.core.referrers import classify
 
 if TYPE_CHECKING:
     from trackstream.core.lookups import Place, UserAgent
@@ -66,6 +67,7 @@ def enriched(
     """
     context = raw.context or _NO_CONTEXT
     amount, currency = revenue(_properties(raw))
+    sent_by = classify(context.page_url, context.page_referrer, raw.campaign)
     return Event(
         event_id=raw.event_id,
         app_id=envelope.app_id,
@@ -99,6 +101,8 @@ def enriched(
         region=place.region,
         city=place.city,
         timezone=context.timezone or place.timezone,
+        referrer_type=sent_by[0],
+        referrer_name=sent_by[1],
         asn=place.asn,
         asn_organization=place.asn_organization,
     )

@@ -364,6 +364,10 @@ class Event(Record, frozen=True, kw_only=True):
     asn: int | None = None
     """Number of the address's autonomous system."""
     asn_organization: str | None = None
+    referrer_type: str | None = None
+    """`search`, `social`, `email`, `paid`, `direct`, `ai_assistant`, `internal` or `unknown`."""
+    referrer_name: str | None = None
+    """Who sent the visitor: a service's name, else a host's."""
 
 
 class Session(Record, frozen=True, kw_only=True):

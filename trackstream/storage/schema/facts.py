@@ -87,6 +87,8 @@ fact_events = Table(
     text("timezone"),
     Column("asn", BigInteger, comment="of the address's autonomous system"),
     text("asn_organization"),
+    Column("referrer_type", Text, comment="search, social, email, paid, direct, …"),
+    Column("referrer_name", Text, comment="a service's, else a host's"),
     Index(None, "app_id", "person", "event_at"),
     postgresql_partition_by="RANGE (event_day)",
 )

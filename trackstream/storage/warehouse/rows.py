@@ -73,6 +73,7 @@ _EVENT = {
     **_same("currency", "ip", "user_agent", "browser", "browser_version", "os_name", "os_version"),
     **_same("device_brand", "device_model", "bot", "country", "region", "city", "timezone"),
     **_same("asn", "asn_organization"),
+    **_same("referrer_type", "referrer_name"),
 }
 _event = _getter(_EVENT)
 EVENT_COLUMNS = (
