@@ -8,6 +8,7 @@ from agents.deciding import Decider
 from agents.ticks import each_due
 from tables.campaign_activity import DECISIONS, Activity, expired, row_key
 from trackstream.core.identifiers import scoped
+from trackstream.core.privacy import private_attribution
 from trackstream.core.records import Answer, Tick
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def step(context: Context) -> Step:
                 key = record.conversion.conversion_id
                 before = effects.load(conversions, key)
                 after, outcome = decider.gather(before, record, at)
-                finish(key, before, after, outcome, effects)
+                finish(key, before, after, outcome, effects, at.ms)
             case Tick():
                 each_due(conversions, record, at, effects, pass_time)
                 for old in expired(activity, at.partition, DECISIONS, at_ms=at.ms):
@@ -44,7 +45,7 @@ def step(context: Context) -> Step:
 
     def pass_time(key: str, state: ConversionState, at_ms: int, effects: Effects) -> None:
         after, outcome = decider.expire(state, at_ms)
-        finish(key, state, after, outcome, effects)
+        finish(key, state, after, outcome, effects, at_ms)
 
     def finish(
         key: str,
@@ -52,14 +53,17 @@ def step(context: Context) -> Step:
         after: ConversionState,
         outcome: GatherOutcome,
         effects: Effects,
+        at_ms: int,
     ) -> None:
         effects.save(conversions, key, after)
         for probe in outcome.probes:
             effects.send("identity", scoped(probe.app_id, probe.identifier), probe)
         for told in outcome.outcomes:
             effects.send("identity", scoped(told.app_id, told.identifier), told)
-        if outcome.attribution is not None:
-            effects.send("attributions", outcome.attribution.person, outcome.attribution)
+        decision = outcome.attribution
+        if decision is not None:
+            privacy = context.rules.current(decision.app_id, at_ms=at_ms).ip_privacy
+            effects.send("attributions", decision.person, private_attribution(decision, privacy))
         recount(activity, before, after, effects)
 
     return attribute

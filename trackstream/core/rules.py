@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from trackstream.core.privacy import IpPrivacy
+
 __all__ = [
     "DAY_MS",
     "DEFAULT",
@@ -148,6 +150,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """How far ahead of its arrival an event may be; beyond it is set to its arrival."""
     late_after_ms: int = DAY_MS
     """How far behind its arrival an event is marked late."""
+    ip_privacy: IpPrivacy = "full"
+    """What of addresses is published: all, truncated (/24, /48), or nothing; see `core.privacy`."""
 
     def window_ms(self, match_type: str) -> int:
         """How old a touch of this match type may be."""

@@ -21,6 +21,7 @@ from trackstream.core.enrichment import clock_offset_ms, device_ms, enriched
 from trackstream.core.identifiers import event_identifiers, person_of
 from trackstream.core.matching.ask import conversion_of, is_conversion, links_of, probes_of
 from trackstream.core.persons import person_links
+from trackstream.core.privacy import private_event
 from trackstream.core.records import Envelope, Event, Link, PersonLink, Probe, RawEvent, Session
 from trackstream.core.sessions import Visit
 from trackstream.core.users import UserMark, marked, user_at
@@ -114,7 +115,7 @@ def visit(
     after, links = _linked(after, naming, everything=replay)
     after, persons = _told(after, naming, everything=replay)
     return after, VisitOutcome(
-        events=[_in_session(one, after) for one in seen],
+        events=[private_event(_in_session(one, after), rules.ip_privacy) for one in seen],
         sessions=records,
         links=links,
         probes=[

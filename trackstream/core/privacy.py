@@ -1,0 +1,62 @@
+"""What of an address leaves the workers: matching, fraud rules and places need it whole before."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+if TYPE_CHECKING:
+    from trackstream.core.records import Attribution, Event, Touch
+
+__all__ = ["IpPrivacy", "kept_ip", "private_attribution", "private_event"]
+
+IpPrivacy = Literal["full", "truncated", "dropped"]
+
+_KEPT_BITS = {4: 24, 6: 48}
+"""As the large analytics services truncate: an IPv4 network of 256, an IPv6 site."""
+
+
+def kept_ip(ip: str | None, privacy: IpPrivacy) -> str | None:
+    """The address as it may be kept. What is no address is kept only if all is."""
+    if ip is None or privacy == "full":
+        return ip
+    if privacy == "dropped":
+        return None
+    try:
+        address = ipaddress.ip_address(ip)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    bits = _KEPT_BITS[address.version]
+    return str(ipaddress.ip_network((address, bits), strict=False).network_address)
+
+
+def private_event(event: Event, privacy: IpPrivacy) -> Event:
+    """The event as it may be published."""
+    if event.ip is None or privacy == "full":
+        return event
+    return msgspec.structs.replace(event, ip=kept_ip(event.ip, privacy))
+
+
+def private_attribution(attribution: Attribution, privacy: IpPrivacy) -> Attribution:
+    """The decision as it may be published, with all that it was made of."""
+    if privacy == "full":
+        return attribution
+
+    def touch(one: Touch) -> Touch:
+        return msgspec.structs.replace(one, ip=kept_ip(one.ip, privacy))
+
+    conversion = attribution.conversion
+    if conversion is not None:
+        conversion = msgspec.structs.replace(conversion, ip=kept_ip(conversion.ip, privacy))
+    return msgspec.structs.replace(
+        attribution,
+        conversion=conversion,
+        touch=touch(attribution.touch) if attribution.touch else None,
+        candidates=[
+            msgspec.structs.replace(one, touch=touch(one.touch)) for one in attribution.candidates
+        ],
+    )
