@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from trackstream.core.definitions import Definitions
+
 if TYPE_CHECKING:
-    from trackstream.core.definitions import Definitions
     from trackstream.core.lookups import Place, UserAgent
     from trackstream.core.rules import Rules
 
