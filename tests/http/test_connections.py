@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -35,8 +36,14 @@ async def asked(streams: Streams, request: bytes) -> bytes:
     writer.write(request)
     async with asyncio.timeout(20):
         answer = await reader.read()
-    writer.close()
+    await ended(writer)
     return answer
+
+
+async def ended(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 async def test_too_many_and_too_slow_connections_are_ended(settings: Settings, key: Key) -> None:
@@ -69,7 +76,7 @@ async def test_too_many_and_too_slow_connections_are_ended(settings: Settings, k
         given_up[1].write(b"POST /v1/event HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n{")
         async with asyncio.timeout(20):
             assert (await given_up[0].readline()).startswith(b"HTTP/1.1 400 ")
-        given_up[1].close()
+        await ended(given_up[1])
 
 
 @pytest.mark.parametrize("workers", [1, 2])
