@@ -68,6 +68,15 @@ def test_what_the_request_shows_is_in_the_touch() -> None:
     assert (found.os_name, found.os_version, found.user_agent) == ("Android", "14", "agent")
 
 
+@pytest.mark.parametrize(
+    ("query", "screen"),
+    [("screen=1080x2400", "1080x2400"), ("screen=2400x1080", "1080x2400"), ("screen=big", None)],
+)
+def test_a_page_that_links_can_say_its_screen_and_timezone(query: str, screen: str | None) -> None:
+    found = touch(f"timezone=Europe/Vienna&{query}")
+    assert (found.timezone, found.screen) == ("Europe/Vienna", screen)
+
+
 def test_the_form_of_the_brief_is_understood() -> None:
     assert touch("cid=cmp001&adgroup=xyz").ad_group == "xyz"
 

@@ -305,3 +305,35 @@ def test_whatever_comes_is_an_event_that_travels_or_says_what_is_wrong(
     assert codec.decode(codec.encode(envelope)) == envelope
     assert "\\u0000" not in result.event.properties.replace("\\\\", "")
     json.loads(result.event.properties)
+
+
+@pytest.mark.parametrize(
+    ("said", "began_ms", "by_server"),
+    [
+        ({"install_begin_timestamp_seconds": 1_752_148_800}, 1_752_148_800_000, False),
+        (
+            {
+                "install_begin_timestamp_seconds": 1_752_148_000,
+                "install_begin_timestamp_server_seconds": 1_752_148_800,
+            },
+            1_752_148_800_000,
+            True,
+        ),
+        (
+            {
+                "install_begin_timestamp_seconds": 1_752_148_800,
+                "install_begin_timestamp_server_seconds": 0,
+            },
+            1_752_148_800_000,
+            False,
+        ),
+    ],
+)
+def test_the_stores_servers_know_the_time_better_than_the_device(
+    said: dict[str, int],
+    began_ms: int,
+    by_server: bool,  # noqa: FBT001 - a table of cases
+) -> None:
+    referral = accepted(event(referral=said)).event.referral
+    assert referral is not None
+    assert (referral.install_begin_at_ms, referral.server_times) == (began_ms, by_server)

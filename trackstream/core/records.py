@@ -85,6 +85,8 @@ class Referral(Record, frozen=True, kw_only=True):
     install_referrer: str | None = None
     referrer_click_at_ms: int | None = None
     install_begin_at_ms: int | None = None
+    server_times: bool = False
+    """The store's times are its servers', not the device's."""
 
 
 class RawEvent(Record, frozen=True, kw_only=True):
@@ -151,6 +153,9 @@ class Touch(Record, frozen=True, kw_only=True):
     os_version: str | None = None
     device_model: str | None = None
     language: str | None = None
+    timezone: str | None = None
+    screen: str | None = None
+    """Width and height in pixels, the smaller first: `1080x2400`."""
     country: str | None = None
     bot: bool = False
     cost_micros: int | None = None
@@ -188,6 +193,8 @@ class Conversion(Record, frozen=True, kw_only=True):
     os_version: str | None = None
     device_model: str | None = None
     language: str | None = None
+    timezone: str | None = None
+    screen: str | None = None
     country: str | None = None
     bot: bool = False
     revenue_micros: int | None = None

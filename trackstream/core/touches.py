@@ -7,6 +7,7 @@ Understood in the query, in lower or upper case (macros that an ad network left 
     user_id, device_id, gaid, idfa, idfv     whom it was
     ad_group or adgroup, creative, keyword, sub_publisher or sub_id
     channel, network                         only where the link registers none
+    timezone, screen                         of the page that links: Europe/Vienna, 1080x2400
     cost, currency                           in units of the currency, such as 0.25 and EUR
     UTM names, networks' click ids           see `core.campaigns`
 """
@@ -32,6 +33,7 @@ __all__ = ["LinkFacts", "Visit", "click_id_of", "keys_of", "language_of", "touch
 _CLICK_ID = re.compile(r"[A-Za-z0-9._~:=+-]{1,128}")
 _MACRO = re.compile(r"[{}<>\[\]\x00-\x1f\x7f]|^\$|^__.*__$|^%%.*%%$")
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*")
+_SCREEN = re.compile(r"([0-9]{2,5})[x*]([0-9]{2,5})")
 _COST = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?")
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
 _MAX_CHARS = 256
@@ -151,6 +153,8 @@ def touch_of(
         os_version=visit.agent.os_version,
         device_model=visit.agent.device_model,
         language=visit.language,
+        timezone=_given(query, "timezone"),
+        screen=_screen(query.get("screen")),
         country=visit.country,
         bot=visit.agent.bot,
         cost_micros=_micros(query.get("cost")),
@@ -175,6 +179,14 @@ def _usable(value: str | None) -> str | None:
     """An id in its own case, unless it is known to identify nobody."""
     text = _given({"id": value}, "id") if value else None
     return text if advertising_id(text) else None
+
+
+def _screen(value: str | None) -> str | None:
+    found = _SCREEN.fullmatch(value or "")
+    if not found:
+        return None
+    small, large = sorted((int(found[1]), int(found[2])))
+    return f"{small}x{large}"
 
 
 def _micros(value: str | None) -> int | None:

@@ -48,6 +48,7 @@ _KNOWN_REFERRAL = frozenset(
     {
         "click_id", "campaign_id", "install_referrer", "referrer_click_at", "install_begin_at",
         "referrer_click_timestamp_seconds", "install_begin_timestamp_seconds",
+        "referrer_click_timestamp_server_seconds", "install_begin_timestamp_server_seconds",
     }
 )  # fmt: skip
 _REFERRER_CLICK_IDS = (campaigns.CLICK_ID, "click_id", "clickid")
@@ -196,6 +197,7 @@ def _origin(fields: Fields, context: Context | None) -> tuple[Campaign | None, R
             install_referrer=referrer,
             referrer_click_at_ms=_store_time_ms(part, "referrer_click"),
             install_begin_at_ms=_store_time_ms(part, "install_begin"),
+            server_times=part.raw(f"install_begin{_SERVER_SECONDS}") not in {None, 0},
         )
     elif click_id:
         referral = Referral(click_id=click_id)
@@ -217,13 +219,16 @@ def _campaign(
     )
 
 
+_SERVER_SECONDS = "_timestamp_server_seconds"
+
+
 def _store_time_ms(part: Fields, name: str) -> int | None:
-    """A time of the store's; 0 is what it says when it knows none."""
-    seconds = f"{name}_timestamp_seconds"
-    if part.raw(seconds) == 0:
-        return None
-    at_ms = part.timestamp_ms(f"{name}_at")
-    return part.timestamp_ms(seconds) if at_ms is None else at_ms
+    """A time of the store's, its servers' if given; 0 is what it says when it knows none."""
+    for spelled in (f"{name}{_SERVER_SECONDS}", f"{name}_at", f"{name}_timestamp_seconds"):
+        at_ms = None if part.raw(spelled) == 0 else part.timestamp_ms(spelled)
+        if at_ms is not None:
+            return at_ms
+    return None
 
 
 def _first(query: Mapping[str, str], names: tuple[str, ...]) -> str | None:

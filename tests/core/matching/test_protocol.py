@@ -49,7 +49,7 @@ def outcome(world: World) -> dict[str, tuple[object, ...]]:
     }
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(scenario=scenarios, seed=st.integers(0, 2**32))
 def test_any_order_ends_in_the_same_decisions(scenario: Scenario, seed: int) -> None:
     asked = {one.conversion_id: one for one in scenario.conversions}

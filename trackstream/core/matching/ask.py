@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from trackstream.core.identifiers import event_identifiers, fingerprint
-from trackstream.core.records import Conversion, Link, Probe
+from trackstream.core.records import Context, Conversion, Link, Probe
 
 if TYPE_CHECKING:
     from trackstream.core.records import Event, RawEvent
@@ -64,6 +64,8 @@ def conversion_of(raw: RawEvent, event: Event, *, rules: Rules) -> Conversion | 
         os_version=event.os_version,
         device_model=event.device_model,
         language=raw.context.locale if raw.context else None,
+        timezone=raw.context.timezone if raw.context else None,
+        screen=_screen(raw.context),
         country=event.country,
         bot=event.bot,
         revenue_micros=event.revenue_micros,
@@ -82,9 +84,18 @@ def _may_be_guessed(raw: RawEvent, rules: Rules) -> bool:
     return all(said) and (bool(said) or not rules.probabilistic_needs_consent)
 
 
+def _screen(context: Context | None) -> str | None:
+    if context is None or context.screen_width is None or context.screen_height is None:
+        return None
+    small, large = sorted((context.screen_width, context.screen_height))
+    return f"{small}x{large}"
+
+
 def _began_ms(raw: RawEvent, event: Event) -> int | None:
-    """When the store began to install: by the device's clock, corrected as its event's time is."""
+    """When the store began to install; by the device's clock, it is corrected as its event's is."""
     began_ms = raw.referral.install_begin_at_ms if raw.referral else None
+    if raw.referral and raw.referral.server_times:
+        return began_ms
     return began_ms and began_ms + event.timestamp_ms - event.client_timestamp_ms
 
 

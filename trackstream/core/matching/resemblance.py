@@ -14,14 +14,18 @@ __all__ = ["confidence", "device_of"]
 def confidence(conversion: Conversion, touch: Touch) -> float:
     """How sure it is, between 0 and 1, that both come from one device, told by its surroundings.
 
-    The address weighs most: the same address 0.6, the same network 0.25. OS version, model and
-    language add when they agree, and half of that when either side does not say.
+    The address weighs most: the same address 0.6, the same network 0.25. OS version, model,
+    language, timezone and screen add when they agree, and half of that when either side does not
+    say. A click that is only a redirect says nothing of timezone and screen; a page or a banner
+    that links to the store can (`core.touches`).
     """
     score = 0.6 if _same_address(conversion.ip, touch.ip) else 0.25
     for mine, theirs, weight in (
-        (conversion.os_version, touch.os_version, 0.2),
+        (conversion.os_version, touch.os_version, 0.14),
         (conversion.device_model, touch.device_model, 0.1),
-        (_language(conversion.language), _language(touch.language), 0.1),
+        (_language(conversion.language), _language(touch.language), 0.06),
+        (conversion.timezone, touch.timezone, 0.05),
+        (conversion.screen, touch.screen, 0.05),
     ):
         if mine is None or theirs is None:
             score += weight / 2
@@ -35,7 +39,10 @@ def device_of(touch: Touch) -> str:
     cookie = next((one for one in touch.identifiers if one.startswith("cookie:")), None)
     if cookie:
         return cookie
-    looks = (touch.ip, touch.os_version, touch.device_model, _language(touch.language))
+    looks = (
+        *(touch.ip, touch.os_version, touch.device_model, _language(touch.language)),
+        *(touch.timezone, touch.screen),
+    )
     return "|".join(one or "" for one in looks)
 
 
