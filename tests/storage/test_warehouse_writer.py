@@ -109,7 +109,7 @@ def test_an_event_is_kept_with_everything_it_says(warehouse: Warehouse) -> None:
         "page_referrer": "https://b.example/",
         "page_title": 'Say "hi", \\ all\nof\tyou',
         "context": {"os_name": "iOS", "consent": {"ads": False}, "extra": {"deep": [1, None]}},
-        "referral": {"click_id": "k1", "install_begin_at_ms": AT_MS - 5},
+        "referral": {"click_id": "k1", "install_begin_at_ms": AT_MS - 5, "server_times": False},
         "ip": "2001:db8::1",
         "user_agent": "Mozilla/5.0 (X11)",
         "browser": "Firefox",
