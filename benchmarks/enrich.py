@@ -81,6 +81,7 @@ def _measure(url: str, folder: Path, per_envelope: int, options: argparse.Namesp
     with subprocess.Popen(
         [sys.executable, "-m", "faust", "-A", "trackstream", "worker", "-l", "warn"],
         env={**environ, **settings.environ()},
+        stdout=subprocess.DEVNULL,  # Faust's banner; what goes wrong is on standard error
     ) as worker:
         try:
             print(f"worker: pid {worker.pid}", file=sys.stderr)
