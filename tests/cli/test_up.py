@@ -134,7 +134,8 @@ def on_the_topic(ready: dict[str, Any], conversion_id: str) -> dict[str, Any]:
 
 
 def test_an_organic_install_is_explained(up: Up, ready: dict[str, Any]) -> None:
-    install(ready, "install-2", "phone-2")
+    # of another system than the phones that click in other tests, from this same address
+    install(ready, "install-2", "phone-2", context={"os": {"name": "iOS"}})
     assert method_of(ready, "install-2") == ("organic", None)
     told = trackstream(up.data_dir, "explain", "install-2").stdout
     assert "Organic: it came by itself" in told

@@ -202,7 +202,7 @@ def query(ready: dict[str, Any], sql: str, *values: object) -> list[tuple[Any, .
         return cursor.fetchall()
 
 
-def install(ready: dict[str, Any], event_id: str, device_id: str) -> None:
+def install(ready: dict[str, Any], event_id: str, device_id: str, **more: Any) -> None:
     """The app's first open on a phone, now, as fast as the store says."""
     now_ms = int(time.time() * 1000)
     answer = post(
@@ -213,6 +213,7 @@ def install(ready: dict[str, Any], event_id: str, device_id: str) -> None:
             "device_id": device_id,
             "timestamp": now_ms,
             "referral": {"install_begin_timestamp_seconds": now_ms // 1000},
+            **more,
         },
         ready["write_key"],
     )
