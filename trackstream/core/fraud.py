@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from trackstream.core.addresses import address_of
 from trackstream.core.identifiers import is_probabilistic
 from trackstream.core.records import Conversion, Prior, Touch
 from trackstream.core.rules import HOUR_MS, FraudRules
@@ -164,15 +165,11 @@ CHECKS: tuple[tuple[str, Callable[[Case], bool]], ...] = (
 """In the order of `rules.FRAUD_RULES`; a test keeps them the same."""
 
 
-def _listed(address: str | None, networks: tuple[str, ...]) -> bool:
-    if not address:
-        return False
-    try:
-        here = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    here = getattr(here, "ipv4_mapped", None) or here
-    return any(here in network for network in _parsed(networks) if network.version == here.version)
+def _listed(text: str | None, networks: tuple[str, ...]) -> bool:
+    here = address_of(text)
+    return here is not None and any(
+        here in network for network in _parsed(networks) if network.version == here.version
+    )
 
 
 @lru_cache(maxsize=64)

@@ -9,6 +9,8 @@ import hashlib
 import ipaddress
 from typing import TYPE_CHECKING
 
+from trackstream.core.addresses import address_of
+
 if TYPE_CHECKING:
     from trackstream.core.records import RawEvent
 
@@ -94,14 +96,9 @@ def fingerprint(ip: str | None, os_name: str | None) -> str | None:
 
     It only finds; `core.matching.decide` then compares the rest. None without a usable address.
     """
-    if not ip or not os_name:
+    address = address_of(ip)
+    if address is None or not os_name:
         return None
-    try:
-        address = ipaddress.ip_address(ip)
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
     network = ipaddress.ip_network((address, 24 if address.version == 4 else 64), strict=False)
     digest = hashlib.blake2b(f"{network}|{os_name.lower()}".encode(), digest_size=12)
     return f"fp:{digest.hexdigest()}"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from trackstream.core.addresses import address_of
+
 if TYPE_CHECKING:
     from trackstream.core.records import Attribution, Event, Touch
 
@@ -24,12 +26,9 @@ def kept_ip(ip: str | None, privacy: IpPrivacy) -> str | None:
         return ip
     if privacy == "dropped":
         return None
-    try:
-        address = ipaddress.ip_address(ip)
-    except ValueError:
+    address = address_of(ip)
+    if address is None:
         return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
     bits = _KEPT_BITS[address.version]
     return str(ipaddress.ip_network((address, bits), strict=False).network_address)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import time
 from importlib.resources import files
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
+from trackstream.core.addresses import address_of
 from trackstream.core.lookups import Place
 from trackstream.storage.geo_database import GeoDatabase, Kind
 from trackstream.storage.recent import Recent
@@ -106,13 +106,10 @@ class MaxMindGeo:
 
 def _address(ip: str) -> str | None:
     """The address as the database knows it; None when it can have no place."""
-    try:
-        address = ipaddress.ip_address(ip.partition("%")[0].strip())
-    except ValueError:
+    address = address_of(ip.partition("%")[0].strip())
+    if address is None or address.is_private or address.is_multicast:
         return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    return None if address.is_private or address.is_multicast else str(address)
+    return str(address)
 
 
 def _place(record: Any) -> Place:

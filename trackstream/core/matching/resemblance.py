@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING
+
+from trackstream.core.addresses import address_of
 
 if TYPE_CHECKING:
     from trackstream.core.records import Conversion, Touch
@@ -47,18 +48,8 @@ def device_of(touch: Touch) -> str:
 
 
 def _same_address(a: str | None, b: str | None) -> bool:
-    if a is None or b is None:
-        return False
-    try:
-        return _plain(ipaddress.ip_address(a)) == _plain(ipaddress.ip_address(b))
-    except ValueError:
-        return False
-
-
-def _plain(
-    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
-) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    return getattr(address, "ipv4_mapped", None) or address
+    mine = address_of(a)
+    return mine is not None and mine == address_of(b)
 
 
 def _language(locale: str | None) -> str | None:
