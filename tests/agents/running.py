@@ -49,6 +49,10 @@ class Worker:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def start(self) -> Self:
         self.launch()
         self.wait_ready()
@@ -72,8 +76,7 @@ class Worker:
     def wait_ready(self) -> None:
         until = time.monotonic() + _START_S
         while time.monotonic() < until:
-            assert self.process is not None
-            assert self.process.poll() is None, self.log()
+            assert self.running, self.log()
             with suppress(OSError):
                 if self.get("/health/ready")[0] == 200:
                     return

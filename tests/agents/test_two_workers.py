@@ -89,6 +89,8 @@ async def _install(log: Log, names: list[str]) -> None:
 async def _until_both_own(*workers: Worker) -> None:
     until = time.monotonic() + 30
     while time.monotonic() < until:
+        for worker in workers:
+            assert worker.running, worker.log()
         if all('trackstream_partitions{topic="' in w.get("/metrics")[1] for w in workers) and all(
             w.get("/health/ready")[0] == 200 for w in workers
         ):
