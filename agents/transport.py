@@ -112,6 +112,15 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
 class Consumer(driver.Consumer):
     """Faust's consumer, whose idle fetches last less."""
 
+    async def wait_empty(self) -> None:
+        """Wait until the batches in hand are acknowledged; not after a crash.
+
+        Then nobody will acknowledge them, and Faust asks its consumer's thread, which ends by the
+        same crash, for a last commit: the process stayed, neither working nor gone.
+        """
+        if not self.crashed:
+            await super().wait_empty()
+
     def _new_consumer_thread(self) -> _ConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 

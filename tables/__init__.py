@@ -9,8 +9,6 @@ from tables import app_activity, campaign_activity, conversions, touchpoints, vi
 from tables.store import StoreOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from faust.types import AppT
 
     from tables.base import StateTable
@@ -56,7 +54,6 @@ def define(
     *,
     rules: Rules,
     block_cache_mib: int,
-    changelog_config: Mapping[str, Any] | None = None,
 ) -> Tables:
     """Add every table to the app.
 
@@ -64,12 +61,8 @@ def define(
         app: The Faust app.
         rules: Say when a subject's sessions want a tick.
         block_cache_mib: RocksDB's block cache, one for all tables and partitions.
-        changelog_config: Topic configuration of the changelogs, besides compaction.
     """
-    options: dict[str, Any] = {
-        "store_options": StoreOptions(block_cache_mib),
-        "changelog_config": changelog_config,
-    }
+    options: dict[str, Any] = {"store_options": StoreOptions(block_cache_mib)}
     return Tables(
         visitors=visitors.define(app, rules=rules, **options),
         touchpoints=touchpoints.define(app, **options),

@@ -18,7 +18,7 @@ from tables.state import StateCodec
 from tables.store import PartitionStore, StoreOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from faust.types import TP, AppT, TopicT
 
@@ -39,7 +39,6 @@ class StateTable(Table, Generic[S]):  # type: ignore[type-arg] # its key and val
         version: Of the state's layout, see `StateCodec`.
         store_options: Shared by all tables of the process.
         due_ms: When a state wants a tick; None if no state ever does.
-        changelog_config: Topic configuration of the changelog, besides compaction.
     """
 
     def __init__(
@@ -51,12 +50,9 @@ class StateTable(Table, Generic[S]):  # type: ignore[type-arg] # its key and val
         version: int,
         store_options: StoreOptions,
         due_ms: Callable[[S], int | None] | None = None,
-        changelog_config: Mapping[str, Any] | None = None,
         help: str = "",  # noqa: A002 - Faust's name
     ) -> None:
-        super().__init__(
-            app, name=name, key_type=str, help=help, extra_topic_configs=changelog_config or {}
-        )
+        super().__init__(app, name=name, key_type=str, help=help)
         self.codec = StateCodec(state_type, version)
         self.key_serializer = "raw"
         self.value_serializer = self.codec.register(f"trackstream-{name}")
@@ -156,7 +152,6 @@ class StateTable(Table, Generic[S]):  # type: ignore[type-arg] # its key and val
             compacting=True,
             acks=False,
             internal=True,
-            config=self.extra_topic_configs,
             maxsize=_CHANGELOG_BUFFER,
             allow_empty=True,
         )

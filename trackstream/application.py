@@ -8,6 +8,7 @@ import importlib.metadata
 import logging
 import os
 import socket
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
@@ -53,6 +54,7 @@ _FAUST_DEFAULT_DATA_DIR = "{conf.name}-data"
 _COMMIT_INTERVAL_S = 1.0
 _REQUEST_TIMEOUT_S = 40.0
 _MAX_BATCH_BYTES = 512 * 1024
+_CRASHED_STAYS_S = 20.0
 _GARBAGE_AFTER = (20_000, 20, 20)
 """Allocations, and collections of the younger generations, before the next is collected."""
 
@@ -67,7 +69,7 @@ class Application(faust.App):
     _views_mounted = False
 
     async def on_first_start(self) -> None:
-        """Make the directories and the source topics, and read the rules of apps.
+        """Make the directories and all topics, and read the rules of apps.
 
         Raises:
             StorageError: Kafka refuses, or PostgreSQL, where one is configured, does not answer.
@@ -76,10 +78,25 @@ class Application(faust.App):
             folder.mkdir(parents=True, exist_ok=True)
         await super().on_first_start()
         _lift_root_level()
-        await ensure_topics(self.settings)
+        await ensure_topics(
+            self.settings,
+            changelogs={
+                table.changelog_topic_name: _changelog_config(self.settings)
+                for table in self.state_tables.by_name().values()
+            },
+        )
         if isinstance(self.rules_book, CachedRules):
             await self.rules_book.start()
         _collect_less()
+
+    def _crash(self, reason: BaseException) -> None:
+        """Be gone soon after a crash, whatever hangs while stopping: a supervisor starts anew."""
+        root = self.beacon.root
+        if not self.crashed and root is not None and isinstance(root.data, faust.Worker):
+            last = threading.Timer(_CRASHED_STAYS_S, _exit_at_once)
+            last.daemon = True
+            last.start()
+        super()._crash(reason)
 
     async def on_stop(self) -> None:
         """Stop keeping up with the rules of apps."""
@@ -114,6 +131,12 @@ class Application(faust.App):
 
     def _new_producer_transport(self) -> TransportT:
         return Transport(self.conf.broker_producer, self)
+
+
+def _exit_at_once() -> None:
+    _log.critical("did not stop within %g s of a crash: exits at once", _CRASHED_STAYS_S)
+    logging.shutdown()
+    os._exit(1)
 
 
 def _collect_less() -> None:
@@ -189,7 +212,7 @@ def create_app(settings: Settings) -> Application:
         # topics
         topic_partitions=settings.topic_partitions,
         topic_replication_factor=settings.topic_replication_factor,
-        topic_allow_declare=True,  # Faust makes the changelogs, and only those
+        topic_allow_declare=False,  # all are made before: see storage/topics.py
         topic_disable_leader=True,
         reply_create_topic=False,
         table_standby_replicas=0,
@@ -210,7 +233,6 @@ def create_app(settings: Settings) -> Application:
         app,
         rules=base,
         block_cache_mib=settings.rocksdb_block_cache_mib,
-        changelog_config=_changelog_config(settings),
     )
     agents.attach(
         Context(
@@ -285,7 +307,10 @@ def _data_dir(settings: Settings) -> Path:
 
 
 def _changelog_config(settings: Settings) -> dict[str, str]:
-    config = {"max.message.bytes": str(2 * largest_message_bytes(settings))}
+    config = {
+        "cleanup.policy": "compact",
+        "max.message.bytes": str(2 * largest_message_bytes(settings)),
+    }
     if settings.topic_replication_factor > 1:
         config["min.insync.replicas"] = str(settings.topic_replication_factor - 1)
     return config

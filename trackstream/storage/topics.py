@@ -1,7 +1,9 @@
-"""The source topics, created before anything starts.
+"""The topics, created before anything starts.
 
 Faust does not declare the topics that it reads; one that is created by being used gets the
 broker's default partition count, and tables that should be co-partitioned with it no longer are.
+It does declare changelogs, but goes on before the cluster shows them: one that is not in the
+leader's metadata yet is left out of the assignment, and its table has no partitions.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from trackstream.storage.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from trackstream.settings import Settings
 
 __all__ = ["TOPICS", "bootstrap_servers", "ensure_topics", "largest_message_bytes"]
@@ -59,10 +63,20 @@ def largest_message_bytes(settings: Settings) -> int:
     return max(settings.max_inflated_bytes, settings.max_body_bytes, 2**20) + _OVERHEAD_BYTES
 
 
-async def ensure_topics(settings: Settings, *, timeout_s: float = 30.0) -> None:
-    """Create the source topics that are missing, and return when the cluster shows all of them.
+async def ensure_topics(
+    settings: Settings,
+    *,
+    changelogs: Mapping[str, Mapping[str, str]] | None = None,
+    timeout_s: float = 30.0,
+) -> None:
+    """Create the topics that are missing, and return when the cluster shows all of them.
 
     Several starters at once are safe.
+
+    Args:
+        settings: Kafka, the prefix and how topics are made.
+        changelogs: Topics besides the source topics: full name, configuration.
+        timeout_s: For all of it.
 
     Raises:
         StorageUnavailableError: Kafka does not answer within `timeout_s`.
@@ -73,7 +87,7 @@ async def ensure_topics(settings: Settings, *, timeout_s: float = 30.0) -> None:
     try:
         async with asyncio.timeout(timeout_s):
             await _connect(admin)
-            await _ensure(admin, settings)
+            await _ensure(admin, settings, _configurations(settings) | dict(changelogs or {}))
     except (TimeoutError, KafkaError, OSError) as error:
         raise StorageUnavailableError(
             f"Kafka at {settings.kafka_url} did not create the topics within {timeout_s:g} s: "
@@ -93,13 +107,14 @@ async def _connect(admin: AIOKafkaAdminClient) -> None:
             return
 
 
-async def _ensure(admin: AIOKafkaAdminClient, settings: Settings) -> None:
-    names = [settings.topic_prefix + topic for topic in TOPICS]
+async def _ensure(
+    admin: AIOKafkaAdminClient, settings: Settings, wanted: Mapping[str, Mapping[str, str]]
+) -> None:
     created_at = 0.0
     while True:
         there = await _partitions(admin)
-        _check(there, names, settings)
-        missing = [name for name in names if name not in there]
+        _check(there, wanted, settings)
+        missing = {name: config for name, config in wanted.items() if name not in there}
         if not missing:
             return
         # Once in a while again: the one who was creating them may have died.
@@ -119,7 +134,7 @@ async def _partitions(admin: AIOKafkaAdminClient) -> dict[str, int]:
     }
 
 
-def _check(there: dict[str, int], names: list[str], settings: Settings) -> None:
+def _check(there: dict[str, int], names: Iterable[str], settings: Settings) -> None:
     wrong = [
         f"{name} has {there[name]}"
         for name in names
@@ -132,20 +147,31 @@ def _check(there: dict[str, int], names: list[str], settings: Settings) -> None:
         )
 
 
-async def _create(admin: AIOKafkaAdminClient, names: list[str], settings: Settings) -> None:
-    replicas = settings.topic_replication_factor
+def _configurations(settings: Settings) -> dict[str, Mapping[str, str]]:
+    """The source topics, and how each is configured."""
     config = {
         "cleanup.policy": "delete",
         "retention.ms": str(settings.topic_retention_hours * 3_600_000),
         "max.message.bytes": str(largest_message_bytes(settings)),
     }
-    if replicas > 1:
+    if settings.topic_replication_factor > 1:
         # acks=all means all replicas in sync: without this, that can be one.
-        config["min.insync.replicas"] = str(replicas - 1)
+        config["min.insync.replicas"] = str(settings.topic_replication_factor - 1)
+    return {settings.topic_prefix + topic: config for topic in TOPICS}
+
+
+async def _create(
+    admin: AIOKafkaAdminClient, missing: Mapping[str, Mapping[str, str]], settings: Settings
+) -> None:
     response = await admin.create_topics(
         [
-            NewTopic(name, settings.topic_partitions, replicas, topic_configs=config)
-            for name in names
+            NewTopic(
+                name,
+                settings.topic_partitions,
+                settings.topic_replication_factor,
+                topic_configs=dict(config),
+            )
+            for name, config in missing.items()
         ]
     )
     for name, code, *rest in response.topic_errors:
