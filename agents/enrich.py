@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agents.ticks import each_due
 from tables.app_activity import expired, is_kept, row_key
 from trackstream.core.identifiers import scoped
-from trackstream.core.records import Envelope, Tick
+from trackstream.core.records import Envelope, Tick, Touch
 from trackstream.core.visits import VisitorState, passed, visit
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def step(context: Context) -> Step:
                 each_due(visitors, record, at, effects, pass_time)
                 for old in expired(activity, at.partition, at_ms=at.ms):
                     effects.save(activity, old, None)
+            case Touch():
+                pass
             case _:
                 raise TypeError(f"{type(record).__name__} does not belong on {TOPIC}")
 

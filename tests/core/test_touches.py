@@ -5,9 +5,17 @@ from hypothesis import strategies as st
 
 from trackstream import codec
 from trackstream.core.campaigns import query_of
+from trackstream.core.envelopes import subject_of_event
 from trackstream.core.lookups import UserAgent
-from trackstream.core.records import Touch
-from trackstream.core.touches import Visit, click_id_of, keys_of, language_of, touch_of
+from trackstream.core.records import RawEvent, Touch
+from trackstream.core.touches import (
+    Visit,
+    click_id_of,
+    keys_of,
+    language_of,
+    subject_of_touch,
+    touch_of,
+)
 
 
 class ShopLink(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +58,29 @@ def test_every_identifier_of_the_url_is_a_key() -> None:
     ]  # fmt: skip
     assert found.identifiers[6].startswith("fp:")
     assert keys_of(found) == [f"shop|{one}" for one in found.identifiers]
+
+
+@pytest.mark.parametrize(
+    ("identifiers", "subject"),
+    [
+        (["click:c", "user:u", "device:d", "gaid:g", "cookie:k", "fp:f"], "device:d"),
+        (["click:c", "user:u", "gaid:g", "cookie:k", "fp:f"], "cookie:k"),
+        (["click:c", "gaid:g", "user:u"], "user:u"),
+        (["click:c", "idfv:v", "idfa:i", "fp:f"], "idfa:i"),
+        (["click:c", "fp:f"], None),
+    ],
+)
+def test_a_touch_has_the_subject_that_its_events_would_have(
+    identifiers: list[str], subject: str | None
+) -> None:
+    found = msgspec.structs.replace(touch(""), identifiers=identifiers)
+    assert subject_of_touch(found) == (subject and f"shop|{subject}")
+    named = {one.partition(":")[0]: one.partition(":")[2] for one in identifiers}
+    ids = {f"{kind}_id": named[kind] for kind in ("device", "cookie", "user") if kind in named}
+    ids |= {kind: named[kind] for kind in ("gaid", "idfa", "idfv") if kind in named}
+    if subject:
+        event = RawEvent(event_id="e", event="e", timestamp_ms=1, **ids)  # type: ignore[arg-type] # text alone
+        assert subject_of_touch(found) == subject_of_event("shop", event)
 
 
 @pytest.mark.parametrize(

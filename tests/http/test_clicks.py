@@ -40,6 +40,7 @@ async def test_a_click_is_recorded_under_each_identifier_and_redirected(service:
     assert set(found) == {f"shop|{one}" for one in touch.identifiers}
     assert touch.identifiers[:3] == ["click:net-1", "gaid:abc", f"cookie:{cookie}"]
     assert touch.identifiers[3].startswith("fp:")
+    assert service.sink.records("raw") == [(f"shop|cookie:{cookie}", touch)]
     assert service.sink.calls == 1
     assert (touch.kind, touch.at_ms, touch.campaign_id) == ("click", NOW_MS, "cmp001")
     assert (touch.ad_group, touch.network, touch.link_id) == ("xyz", "adnet", "l1")

@@ -78,9 +78,10 @@ async def test_what_is_posted_and_clicked_is_on_the_topics(
             async with session.get("/metrics") as metrics:
                 text = await metrics.text()
             assert 'trackstream_collector_events_accepted_total{route="event"} 6\n' in text
-        raw = await read_all(settings, "raw", 7)
-        assert {key for key, _ in raw} == {f"shop|user:u{n}" for n in range(6)} | {"shop|device:d"}
-        assert all(isinstance(one, Envelope) for _, one in raw)
+        raw = await read_all(settings, "raw", 8)
+        envelopes = {key for key, one in raw if isinstance(one, Envelope)}
+        assert envelopes == {f"shop|user:u{n}" for n in range(6)} | {"shop|device:d"}
+        assert [key[:12] for key, one in raw if isinstance(one, Touch)] == ["shop|cookie:"]
         touches = await read_all(settings, "identity", 3)
         assert {key.partition(":")[0] for key, _ in touches} == {
             "shop|click", "shop|cookie", "shop|fp",

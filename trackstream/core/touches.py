@@ -28,7 +28,15 @@ from trackstream.core.texts import clean
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["LinkFacts", "Visit", "click_id_of", "keys_of", "language_of", "touch_of"]
+__all__ = [
+    "LinkFacts",
+    "Visit",
+    "click_id_of",
+    "keys_of",
+    "language_of",
+    "subject_of_touch",
+    "touch_of",
+]
 
 _CLICK_ID = re.compile(r"[A-Za-z0-9._~:=+-]{1,128}")
 _MACRO = re.compile(r"[{}<>\[\]\x00-\x1f\x7f]|^\$|^__.*__$|^%%.*%%$")
@@ -37,6 +45,8 @@ _SCREEN = re.compile(r"([0-9]{2,5})[x*]([0-9]{2,5})")
 _COST = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?")
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
 _MAX_CHARS = 256
+_SUBJECTS = ("device:", "cookie:", "user:", "gaid:", "idfa:", "idfv:")
+"""Identifiers that an event's subject can be, preferred first: see `core.envelopes`."""
 
 
 class LinkFacts(Protocol):
@@ -165,6 +175,18 @@ def touch_of(
 def keys_of(touch: Touch) -> list[str]:
     """The keys of `identity` under which the touch is written: one for each identifier."""
     return [scoped(touch.app_id, identifier) for identifier in touch.identifiers]
+
+
+def subject_of_touch(touch: Touch) -> str | None:
+    """The key of `raw` under which `enrich` learns of the touch: whose events it may lead to.
+
+    None for one that is known by its click id or a fingerprint alone.
+    """
+    for kind in _SUBJECTS:
+        for identifier in touch.identifiers:
+            if identifier.startswith(kind):
+                return scoped(touch.app_id, identifier)
+    return None
 
 
 def _given(query: Mapping[str, str], *names: str) -> str | None:

@@ -14,7 +14,14 @@ from trackstream.core.campaigns import marks, query_of
 from trackstream.core.identifiers import fingerprint
 from trackstream.core.reasons import Reason
 from trackstream.core.redirects import destination_of, location_of
-from trackstream.core.touches import Visit, click_id_of, keys_of, language_of, touch_of
+from trackstream.core.touches import (
+    Visit,
+    click_id_of,
+    keys_of,
+    language_of,
+    subject_of_touch,
+    touch_of,
+)
 from trackstream.http.client import COOKIE, client_ip, cookie_of, header
 from trackstream.http.problems import Refusal, problem_response
 from trackstream.http.steps import Message, Parts, deliver, not_yet, run_steps
@@ -165,6 +172,9 @@ async def _key(sighting: Sighting, parts: Parts) -> Refusal | None:
     )
     value = codec.encode(touch)
     sighting.messages = [("identity", key.encode(), value) for key in keys_of(touch)]
+    subject = subject_of_touch(touch)
+    if subject is not None:
+        sighting.messages.append(("raw", subject.encode(), value))
     return None
 
 

@@ -183,7 +183,11 @@ class Player:
             destination=link.web_url,
         )
         value = encode(touch)
-        await self._sink.send([("identity", key.encode(), value) for key in touches.keys_of(touch)])
+        messages = [("identity", key.encode(), value) for key in touches.keys_of(touch)]
+        subject = touches.subject_of_touch(touch)
+        if subject is not None:
+            messages.append(("raw", subject.encode(), value))
+        await self._sink.send(messages)
         self.visits += 1
 
 
