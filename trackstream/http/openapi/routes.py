@@ -2,227 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from trackstream.core.reasons import Reason
-from trackstream.core.segment import TYPES
-from trackstream.http.openapi.answers import json_answer, ref, refusals, segment_status
+from trackstream.http.openapi.answers import json_answer, ref, refusals
+from trackstream.http.openapi.event_routes import own_routes, segment_routes
+from trackstream.http.openapi.route import (
+    BUSY,
+    CALLER,
+    LINK,
+    READ,
+    SIGNED,
+    Route,
+    Schema,
+    operation,
+)
 
 __all__ = ["ROUTES", "Route", "paths"]
 
-Schema = dict[str, Any]
-
-_BUSY = {Reason.FORBIDDEN, Reason.RATE_LIMITED, Reason.UNAVAILABLE, Reason.INTERNAL}
-_CALLER = {
-    Reason.UNAUTHENTICATED,
-    Reason.BAD_SIGNATURE,
-    Reason.EXPIRED_SIGNATURE,
-    Reason.REPLAYED,
-    Reason.UNKNOWN_APP,
-}
-_READ = {Reason.TOO_LARGE, Reason.MALFORMED_BODY}
-_JSON = {*_READ, Reason.INVALID_ENCODING, Reason.TOO_DEEP, Reason.WRONG_TYPE}
-_FIELDS = {
-    Reason.MISSING_FIELD,
-    Reason.INVALID_VALUE,
-    Reason.NO_IDENTIFIER,
-    Reason.UNKNOWN_EVENT,
-    Reason.INVALID_PROPERTY,
-    Reason.TIMESTAMP_IN_FUTURE,
-    Reason.TIMESTAMP_OUT_OF_RANGE,
-}
-_EVENT = {*_BUSY, *_CALLER, *_JSON, *_FIELDS, Reason.UNSUPPORTED_MEDIA_TYPE}
-_BATCH = {*_EVENT, Reason.EMPTY_BATCH, Reason.TOO_MANY_EVENTS}
-_LINK = {*_BUSY, Reason.UNKNOWN_LINK, Reason.EXPIRED_LINK}
-
-_SIGNED: dict[str, list[str]] = {"signature": [], "signatureKey": [], "signatureTimestamp": []}
-_SENDERS: list[dict[str, list[str]]] = [
-    _SIGNED,
-    {"writeKey": []},
-    {"writeKeyInQuery": []},
-    {"writeKeyAsUser": []},
-]
 _REGISTRY = "application/vnd.schemaregistry.v1+json"
-_HEADERS = (
-    ("Idempotency-Key", {"type": "string", "maxLength": 200}, "The id of events that have none."),
-    (
-        "Content-Encoding",
-        {"enum": ["gzip", "x-gzip", "deflate", "identity"]},
-        "How the body is compressed.",
-    ),
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Route:
-    """One operation.
-
-    Attributes:
-        method: in lower case.
-        path: with its parameters in braces.
-        name: its `operationId`.
-        summary: what it does, in a line.
-        tag: its chapter.
-        answers: by status.
-        body: the schema of what it takes; None: nothing.
-        query: names of query parameters, whether they are required, and what they are.
-        security: ways to say who sends; empty: whoever asks.
-        media_types: of the body.
-    """
-
-    method: str
-    path: str
-    name: str
-    summary: str
-    tag: str
-    answers: dict[str, Any]
-    body: Schema | None = None
-    query: tuple[tuple[str, bool, str], ...] = ()
-    security: list[dict[str, list[str]]] = field(default_factory=list)
-    media_types: tuple[str, ...] = ("application/json", "text/plain")
 
 
 def paths() -> dict[str, dict[str, Any]]:
     """`paths` of the document."""
     found: dict[str, dict[str, Any]] = {}
     for one in ROUTES:
-        found.setdefault(one.path, {})[one.method] = _operation(one)
+        found.setdefault(one.path, {})[one.method] = operation(one)
     return found
-
-
-def _operation(one: Route) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "operationId": one.name,
-        "summary": one.summary,
-        "tags": [one.tag],
-        "security": one.security,
-        "responses": one.answers,
-    }
-    parameters = [
-        {"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string"}}
-        for part in one.path.split("/")
-        if part.startswith("{")
-    ]
-    parameters += [
-        {
-            "name": name,
-            "in": "query",
-            "required": required,
-            "schema": {"type": "string"},
-            "description": what,
-        }
-        for name, required, what in one.query
-    ]
-    if one.body is not None:
-        content = {media_type: {"schema": one.body} for media_type in one.media_types}
-        found["requestBody"] = {"required": True, "content": content}
-        if one.security:
-            parameters += [
-                {"name": name, "in": "header", "schema": schema, "description": what}
-                for name, schema, what in _HEADERS
-            ]
-    if parameters:
-        found["parameters"] = parameters
-    return found
-
-
-def _ours() -> list[Route]:
-    both = {"anyOf": [ref("Batch"), ref("SegmentBatch")]}
-    segments = refusals(_BATCH, status_of=segment_status, document="SegmentRefusal")
-    ours = refusals(_BATCH)
-    for status, answer in segments.items():
-        mine = ours.setdefault(status, answer)
-        if mine is not answer:
-            theirs = answer["content"]["application/problem+json"]["schema"]
-            content = mine["content"]["application/problem+json"]
-            content["schema"] = {"anyOf": [content["schema"], theirs]}
-    return [
-        Route(
-            method="post",
-            path=f"/v1/{name}",
-            name=name,
-            summary=summary,
-            tag="events",
-            body=ref(name.capitalize()),
-            security=_SENDERS,
-            answers={
-                "201": json_answer("It is taken.", ref(f"{name.capitalize()}Accepted")),
-                **refusals(_EVENT),
-            },
-        )
-        for name, summary in (
-            ("event", "Send one event."),
-            ("install", "Tell of an install, and learn where its click wanted to lead."),
-        )
-    ] + [
-        Route(
-            method="post",
-            path="/v1/batch",
-            name="batch",
-            summary="Send several events: ours in `events`, Segment's in `batch`.",
-            tag="events",
-            body=both,
-            security=[*_SENDERS, {}],
-            answers={
-                "200": json_answer("Segment's batch: all or some are taken.", ref("SegmentDone")),
-                "201": json_answer("All are taken.", ref("BatchVerdicts")),
-                "207": json_answer("Some are not taken.", ref("BatchVerdicts")),
-                **ours,
-            },
-        )
-    ]
-
-
-def _segments() -> list[Route]:
-    done = json_answer("It is taken; or some of a batch are, with verdicts.", ref("SegmentDone"))
-    calls = [(f"/v1/{kind}", kind, f"Segment{kind.capitalize()}", _EVENT) for kind in TYPES]
-    calls += [
-        (f"/v1/{kind[0]}", f"{kind}Short", f"Segment{kind.capitalize()}", _EVENT) for kind in TYPES
-    ]
-    calls += [
-        ("/v1/b", "segmentBatch", "SegmentBatch", _BATCH),
-        ("/v1/import", "segmentImport", "SegmentBatch", _BATCH),
-    ]
-    found = [
-        Route(
-            method="post",
-            path=path,
-            name=name,
-            summary=f"Segment's {name.removesuffix('Short')} call.",
-            tag="segment",
-            body=ref(schema),
-            # The key may be in the body, which only a reader of it can see.
-            security=[*_SENDERS, {}],
-            answers={
-                "200": done,
-                **refusals(reasons, status_of=segment_status, document="SegmentRefusal"),
-            },
-        )
-        for path, name, schema, reasons in calls
-    ]
-    busy = refusals({*_BUSY, *_JSON})
-    origin = refusals({*_BUSY, Reason.UNAUTHENTICATED}, unrouted=True)
-    return [
-        *found,
-        Route(
-            method="post",
-            path="/v1/m",
-            name="libraryMetrics",
-            summary="What Segment's browser library counts of its own calls.",
-            tag="segment",
-            body=ref("LibraryMetrics"),
-            answers={"200": json_answer("It is counted.", ref("SegmentDone")), **busy},
-        ),
-        Route(
-            method="get",
-            path="/v1/projects/{write_key}/settings",
-            name="librarySettings",
-            summary="The settings of Segment's browser library.",
-            tag="segment",
-            answers={"200": json_answer("The settings.", ref("LibrarySettings")), **origin},
-        ),
-    ]
 
 
 def _touches() -> list[Route]:
@@ -238,7 +45,7 @@ def _touches() -> list[Route]:
     }
     pixel = {"description": "A transparent pixel.", "content": {"image/gif": {}}}
     cid = (("cid", True, "The campaign's id."), ("click_id", False, "The network's own click id."))
-    by_campaign = refusals({*_LINK, Reason.MISSING_FIELD})
+    by_campaign = refusals({*LINK, Reason.MISSING_FIELD})
     return [
         Route(
             method="get",
@@ -255,7 +62,7 @@ def _touches() -> list[Route]:
             name="shortLink",
             summary="A click on a tracking link.",
             tag="touches",
-            answers={"302": redirect, **refusals(_LINK, unrouted=True)},
+            answers={"302": redirect, **refusals(LINK, unrouted=True)},
         ),
         Route(
             method="get",
@@ -319,7 +126,7 @@ def _others() -> list[Route]:
     )
     unseen = {Reason.UNAUTHENTICATED, Reason.FORBIDDEN, Reason.UNAVAILABLE}
     metrics.answers.update(refusals(unseen))
-    asked = {*_BUSY, *_CALLER, *_READ, Reason.UNKNOWN_CONVERSION}
+    asked = {*BUSY, *CALLER, *READ, Reason.UNKNOWN_CONVERSION}
     return [
         Route(
             method="get",
@@ -327,7 +134,7 @@ def _others() -> list[Route]:
             name="explain",
             summary="How a conversion was decided.",
             tag="answers",
-            security=[_SIGNED],
+            security=[SIGNED],
             answers={
                 "200": json_answer("All its revisions.", ref("Explanation")),
                 **refusals(asked, unrouted=True),
@@ -378,6 +185,6 @@ def _preflights(posts: list[Route]) -> list[Route]:
     ]
 
 
-_ASKED = [*_ours(), *_segments(), *_touches(), *_others()]
+_ASKED = [*own_routes(), *segment_routes(), *_touches(), *_others()]
 ROUTES = (*_ASKED, *_preflights(_ASKED))
 """All of them; a test compares them with the application's."""
