@@ -1,4 +1,4 @@
-"""How the text of a setting becomes its value.
+"""How a setting is declared, and how its text becomes its value.
 
 A parser takes the text as it stands in the environment; its ValueError says what it takes.
 """
@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import ipaddress
 from contextlib import suppress
+from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["choice", "flag", "networks", "path", "secret", "text", "url", "whole"]
+__all__ = ["choice", "flag", "networks", "path", "secret", "setting", "text", "url", "whole"]
+
+
+def setting(parse: Callable[[str], Any], doc: str, default: Any = None) -> Any:
+    """A setting: a field of a dataclass, with its parser and what it is."""
+    return field(default=default, metadata={"parse": parse, "doc": doc})
 
 
 def text(value: str) -> str:
