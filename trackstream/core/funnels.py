@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = [
     "Chain",
@@ -28,6 +28,7 @@ __all__ = [
     "advance",
     "figures",
     "furthest",
+    "shares",
 ]
 
 Scalar = str | bool | int | float
@@ -145,14 +146,19 @@ def figures(funnel: Funnel, chains: Iterable[Chain]) -> list[StepFigures]:
         [chain[n] - chain[n - 1] for chain in known if 0 < n < len(chain)]
         for n in range(len(funnel.steps))
     ]
+    return shares(counts, [float(median(took)) if took else None for took in took_ms])
+
+
+def shares(counts: Sequence[int], medians_ms: Iterable[float | None]) -> list[StepFigures]:
+    """A row for each step, from how many came to it and the median time that they took."""
     return [
         StepFigures(
             count=count,
             of_previous=_share(count, counts[n - 1]) if n else None,
             of_first=_share(count, counts[0]),
-            median_ms=float(median(took_ms[n])) if took_ms[n] else None,
+            median_ms=took_ms,
         )
-        for n, count in enumerate(counts)
+        for n, (count, took_ms) in enumerate(zip(counts, medians_ms, strict=True))
     ]
 
 

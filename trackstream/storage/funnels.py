@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import func, insert, select, text
 
-from trackstream.core.funnels import StepFigures
+from trackstream.core.funnels import shares
 from trackstream.core.funnels_file import funnels_of_text, version_of
 from trackstream.storage.database import transaction
 from trackstream.storage.errors import NotFoundError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine, Row
 
-    from trackstream.core.funnels import Filter, Funnel, Step
+    from trackstream.core.funnels import Filter, Funnel, Step, StepFigures
 
 __all__ = ["FunnelsVersion", "count", "last", "set_funnels"]
 
@@ -112,15 +112,7 @@ def count(
         [row] = connection.execute(text(query), values).all()
     size = len(funnel.steps)
     counts, medians = row[:size], row[size:]
-    return [
-        StepFigures(
-            count=here,
-            of_previous=here / counts[n - 1] if n and counts[n - 1] else None,
-            of_first=here / counts[0] if counts[0] else None,
-            median_ms=medians[n - 1] if n else None,
-        )
-        for n, here in enumerate(counts)
-    ]
+    return shares(counts, [None, *medians])
 
 
 _KEYS = {
