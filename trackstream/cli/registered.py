@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trackstream.ports import Key
-    from trackstream.storage.registry import KeyInfo, Registry
+    from trackstream.storage.registered_keys import KeyInfo
+    from trackstream.storage.registry import Registry
 
 __all__ = ["apps", "keys", "registry"]
 

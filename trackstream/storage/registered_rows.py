@@ -1,4 +1,4 @@
-"""Rows of `links` and `api_keys` as the values of `ports`."""
+"""Rows of `links` and `api_keys` as the values of `ports`, and what writing them takes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from sqlalchemy import select
 
 from trackstream.ports import Key, TrackingLink
+from trackstream.storage.errors import NotFoundError
+from trackstream.storage.schema import apps
 
 if TYPE_CHECKING:
-    from sqlalchemy import Row
+    from sqlalchemy import Connection, Row
 
     from trackstream.storage.sealing import MasterKey
 
-__all__ = ["key_of", "link_of", "milliseconds", "moment"]
+__all__ = ["key_of", "link_of", "milliseconds", "moment", "now", "require_app"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LINK_FIELDS = [
@@ -30,6 +33,21 @@ def milliseconds(at: datetime) -> int:
 def moment(at_ms: int) -> datetime:
     """The moment of epoch milliseconds."""
     return _EPOCH + timedelta(milliseconds=at_ms)
+
+
+def now() -> datetime:
+    """The moment that it is."""
+    return datetime.now(UTC)
+
+
+def require_app(connection: Connection, app_id: str) -> None:
+    """Go on only for an app that there is.
+
+    Raises:
+        NotFoundError: There is none with this id.
+    """
+    if connection.execute(select(apps).where(apps.c.app_id == app_id)).one_or_none() is None:
+        raise NotFoundError(f"there is no app {app_id}")
 
 
 def link_of(row: Row[Any]) -> TrackingLink:
