@@ -7,8 +7,9 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from trackstream.embedded.broker.coordination.group import Group, GroupState
+from trackstream.embedded.broker.coordination.group import Group
 from trackstream.embedded.broker.coordination.members import JoinRequest, JoinResult
+from trackstream.embedded.broker.coordination.rebalancing import GroupState
 from trackstream.embedded.broker.protocol.errors import ErrorCode
 from trackstream.embedded.broker.storage.journal import Journal
 

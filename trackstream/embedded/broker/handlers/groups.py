@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trackstream.embedded.broker.coordination.group import Group, GroupState
 from trackstream.embedded.broker.coordination.members import (
     JoinRequest,
     JoinResult,
     SyncResult,
 )
+from trackstream.embedded.broker.coordination.rebalancing import GroupState
 from trackstream.embedded.broker.protocol.errors import ErrorCode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from trackstream.embedded.broker.broker import Broker
+    from trackstream.embedded.broker.coordination.group import Group
     from trackstream.embedded.broker.request import Answer, Request
 
 _MEMBER_ID_REQUIRED_SINCE = 4
