@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tables import app_activity, campaign_activity, conversions, touchpoints, visitors
+from tables import (
+    app_activity,
+    campaign_activity,
+    conversions,
+    funnel_activity,
+    touchpoints,
+    visitors,
+)
 from tables.store import StoreOptions
 
 if TYPE_CHECKING:
@@ -14,6 +21,7 @@ if TYPE_CHECKING:
     from tables.base import StateTable
     from tables.campaign_activity import Activity
     from trackstream.core.activity import AppActivity
+    from trackstream.core.funnel_progress import FunnelCounts
     from trackstream.core.matching.gather import ConversionState
     from trackstream.core.matching.owner import IdentifierState
     from trackstream.core.rules import Rules
@@ -31,11 +39,12 @@ class Tables:
     conversions: StateTable[ConversionState]
     campaign_activity: StateTable[Activity]
     app_activity: StateTable[AppActivity]
+    funnel_activity: StateTable[FunnelCounts]
 
     @property
     def counters(self) -> frozenset[StateTable[Any]]:
         """Those that count: written with a batch's outputs, before the states."""
-        return frozenset({self.campaign_activity, self.app_activity})
+        return frozenset({self.campaign_activity, self.app_activity, self.funnel_activity})
 
     def by_name(self) -> dict[str, StateTable[Any]]:
         """Each under the name that it has in Faust, in the changelog and in URLs."""
@@ -45,6 +54,7 @@ class Tables:
             self.conversions,
             self.campaign_activity,
             self.app_activity,
+            self.funnel_activity,
         ]
         return {table.name: table for table in every}
 
@@ -69,4 +79,5 @@ def define(
         conversions=conversions.define(app, **options),
         campaign_activity=campaign_activity.define(app, **options),
         app_activity=app_activity.define(app, **options),
+        funnel_activity=funnel_activity.define(app, **options),
     )

@@ -14,6 +14,7 @@ import msgspec
 from trackstream.core.definitions import Definitions
 
 if TYPE_CHECKING:
+    from trackstream.core.funnel_progress import LiveFunnels
     from trackstream.core.lookups import Place, UserAgent
     from trackstream.core.rules import Rules
 
@@ -21,6 +22,7 @@ __all__ = [
     "SCOPES",
     "App",
     "Directory",
+    "FunnelsBook",
     "GeoLookup",
     "Key",
     "RulesBook",
@@ -129,6 +131,13 @@ class RulesBook(Protocol):
 
     def version(self, app_id: str, version: str) -> Rules | None:
         """The rules of this name that the app has or had; None if they are not known."""
+
+
+class FunnelsBook(Protocol):
+    """The funnels of every app, as last read from PostgreSQL. Answers from memory, never blocks."""
+
+    def current(self, app_id: str, *, at_ms: int) -> LiveFunnels:
+        """Those that count for what arrived then: a moment of the log, as for rules."""
 
 
 class GeoLookup(Protocol):

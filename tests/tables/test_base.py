@@ -79,6 +79,7 @@ def test_names_do_not_change(app: Application) -> None:
         "conversions": "trackstream.worker-conversions-changelog",
         "campaign_activity": "trackstream.worker-campaign_activity-changelog",
         "app_activity": "trackstream.worker-app_activity-changelog",
+        "funnel_activity": "trackstream.worker-funnel_activity-changelog",
     }
     assert set(app.agents) == {"enrich", "match", "attribute"}
 

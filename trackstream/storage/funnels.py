@@ -17,6 +17,7 @@ from trackstream.core.funnels_file import funnels_of_text, version_of
 from trackstream.storage.database import transaction
 from trackstream.storage.errors import NotFoundError
 from trackstream.storage.registered_rows import milliseconds
+from trackstream.storage.rules import EFFECTIVE_AFTER_S
 from trackstream.storage.schema import apps, funnels
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class FunnelsVersion(msgspec.Struct, frozen=True, kw_only=True):
     toml: str
     note: str | None
     set_at_ms: int
+    effective_at_ms: int
+    """From then on they are counted live."""
 
     def parsed(self) -> dict[str, Funnel]:
         """The funnels by name.
@@ -64,6 +67,7 @@ def set_funnels(
         before = _last(connection, app_id)
         if before is not None and before.version == version:
             return before
+        now = func.clock_timestamp(type_=funnels.c.set_at.type)
         row = connection.execute(
             insert(funnels)
             .values(
@@ -72,7 +76,8 @@ def set_funnels(
                 version=version,
                 toml=toml,
                 note=note,
-                set_at=func.clock_timestamp(),
+                set_at=now,
+                effective_at=now + timedelta(seconds=EFFECTIVE_AFTER_S),
             )
             .returning(funnels)
         ).one()
@@ -233,4 +238,5 @@ def _version(row: Row[Any]) -> FunnelsVersion:
         toml=row.toml,
         note=row.note,
         set_at_ms=milliseconds(row.set_at),
+        effective_at_ms=milliseconds(row.effective_at),
     )

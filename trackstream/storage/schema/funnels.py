@@ -17,4 +17,10 @@ funnels = Table(
     Column("toml", Text, nullable=False, comment="as it was given"),
     text("note"),
     time("set_at", required=True),
+    Column(
+        "effective_at",
+        time("effective_at").type,
+        nullable=False,
+        comment="later, so that all workers know of it by then",
+    ),
 )
