@@ -337,3 +337,10 @@ def test_the_stores_servers_know_the_time_better_than_the_device(
     referral = accepted(event(referral=said)).event.referral
     assert referral is not None
     assert (referral.install_begin_at_ms, referral.server_times) == (began_ms, by_server)
+
+
+@pytest.mark.parametrize("value", [[], {}, [1], {"a": 1}])
+@pytest.mark.parametrize("name", ["install_begin", "referrer_click"])
+def test_a_stores_time_that_is_no_number_is_refused(name: str, value: object) -> None:
+    field = f"{name}_timestamp_server_seconds"
+    assert reasons(event(referral={field: value})) == [("wrong_type", f"referral.{field}")]

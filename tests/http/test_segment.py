@@ -138,6 +138,7 @@ async def test_what_is_refused_of_a_batch_is_told_and_kept(service: Service) -> 
     [
         ("/v1/track", BAD, "missing_field"),
         ("/v1/batch", {"batch": [BAD, BAD]}, "missing_field"),
+        ("/v1/b", {"batch": [{**TRACK, "type": ["track"]}]}, "invalid_value"),
         ("/v1/b", {"batch": [{**TRACK, "properties": {"a": "x" * 70_000}}]}, "too_large"),
         ("/v1/batch", {"batch": []}, "empty_batch"),
         ("/v1/batch", {"batch": {}}, "wrong_type"),

@@ -197,7 +197,7 @@ def _origin(fields: Fields, context: Context | None) -> tuple[Campaign | None, R
             install_referrer=referrer,
             referrer_click_at_ms=_store_time_ms(part, "referrer_click"),
             install_begin_at_ms=_store_time_ms(part, "install_begin"),
-            server_times=part.raw(f"install_begin{_SERVER_SECONDS}") not in {None, 0},
+            server_times=bool(part.raw(f"install_begin{_SERVER_SECONDS}")),
         )
     elif click_id:
         referral = Referral(click_id=click_id)

@@ -140,12 +140,13 @@ def _item(
         default_cookie_id=None if post.known.signs else cookie_of(post.request),
     )
     said = message.get("type") if isinstance(message, dict) else None
+    known = isinstance(said, str) and said in TYPES
     return Item(
         message,
         parsed.ours,
         as_defined(parsed.result, parsed.ours, parts.directory.app(post.known.app_id)),
         # What has no type of Segment's is refused there as it was here.
-        f"/v1/{kind or (said if said in TYPES else 'track')}",
+        f"/v1/{kind or (said if known else 'track')}",
         address_is_users=parsed.address_is_users,
         agent_is_users=parsed.agent_is_users,
     )
