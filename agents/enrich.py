@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from agents.ticks import each_due
 from tables.app_activity import expired, is_kept, row_key
 from trackstream.core.identifiers import scoped
-from trackstream.core.records import Envelope, Tick, Touch
-from trackstream.core.visits import VisitorState, passed, visit
+from trackstream.core.records import Envelope, Outcome, Tick, Touch
+from trackstream.core.visits import VisitorState, learnt, passed, visit
 
 if TYPE_CHECKING:
     from agents.steps import At, Context, Step
     from agents.work import Effects
+    from tables.base import StateTable
+    from trackstream.core.activity import AppActivity
     from trackstream.core.records import Record
     from trackstream.core.visits import VisitOutcome
 
@@ -40,9 +42,7 @@ def step(context: Context) -> Step:
                 )
                 effects.save(visitors, record.subject, state)
                 send(outcome, effects)
-                for begin_ms, change in outcome.activity.items():
-                    if is_kept(begin_ms, at_ms=at.ms):
-                        effects.count(activity, row_key(begin_ms, record.app_id), change)
+                count(activity, record.app_id, outcome, at, effects)
                 context.metrics.count(
                     "trackstream_duplicates_total", outcome.duplicates, agent=AGENT
                 )
@@ -50,8 +50,8 @@ def step(context: Context) -> Step:
                 each_due(visitors, record, at, effects, pass_time)
                 for old in expired(activity, at.partition, at_ms=at.ms):
                     effects.save(activity, old, None)
-            case Touch():
-                pass
+            case Touch() | Outcome():
+                learn(visitors, record, at, effects)
             case _:
                 raise TypeError(f"{type(record).__name__} does not belong on {TOPIC}")
 
@@ -62,6 +62,29 @@ def step(context: Context) -> Step:
             effects.send("sessions", session.person, session)
 
     return enrich
+
+
+def learn(
+    visitors: StateTable[VisitorState], news: Touch | Outcome, at: At, effects: Effects
+) -> None:
+    """Remember by which touch the subject came, who may have no events so far."""
+    before = effects.load(visitors, at.key)
+    after = learnt(before, news, subject=at.key, offset=at.offset)
+    if after is not before:
+        effects.save(visitors, at.key, after)
+
+
+def count(
+    activity: StateTable[AppActivity],
+    app_id: str,
+    outcome: VisitOutcome,
+    at: At,
+    effects: Effects,
+) -> None:
+    """Count what the envelope changes of the app's windows."""
+    for begin_ms, change in outcome.activity.items():
+        if is_kept(begin_ms, at_ms=at.ms):
+            effects.count(activity, row_key(begin_ms, app_id), change)
 
 
 def send(outcome: VisitOutcome, effects: Effects) -> None:

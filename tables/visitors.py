@@ -24,6 +24,6 @@ def define(app: AppT, *, rules: Rules, **options: Any) -> StateTable[VisitorStat
         state_type=VisitorState,
         version=2,
         due_ms=partial(due_ms, rules=rules),
-        help="Open sessions, recent event ids and clock of each subject",
+        help="Open sessions, recent event ids, clock and last touches of each subject",
         **options,
     )

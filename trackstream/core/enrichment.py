@@ -12,6 +12,7 @@ from trackstream.core.referrers import classify
 
 if TYPE_CHECKING:
     from trackstream.core.lookups import Place, UserAgent
+    from trackstream.core.records import LastTouch
     from trackstream.core.rules import Rules
 
 __all__ = ["CLOCK_TOLERANCE_MS", "clock_error_ms", "clock_offset_ms", "device_ms", "enriched"]
@@ -56,6 +57,7 @@ def enriched(
     at_ms: int,
     person: str,
     user_id: str | None,
+    touch: LastTouch | None,
     place: Place,
     user_agent: UserAgent,
     rules: Rules,
@@ -105,6 +107,7 @@ def enriched(
         referrer_name=sent_by[1],
         asn=place.asn,
         asn_organization=place.asn_organization,
+        touch=touch,
     )
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "Earlier",
     "Envelope",
     "Event",
+    "LastTouch",
     "Link",
     "Outcome",
     "PersonLink",
@@ -212,7 +213,7 @@ class Probe(Record, frozen=True, kw_only=True):
 
 
 class Outcome(Record, frozen=True, kw_only=True):
-    """What was decided of a conversion, told to the owners of its identifiers."""
+    """What was decided of a conversion, told to its identifiers' owners or to its subject."""
 
     app_id: str
     identifier: str
@@ -332,6 +333,23 @@ class Attribution(Record, frozen=True, kw_only=True):
     """The earlier conversions that the decision took into account."""
 
 
+class LastTouch(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """The touch by which an event's subject came last, as far as was known when it was enriched."""
+
+    touch_id: str
+    kind: str
+    """`click` or `impression`."""
+    at_ms: int
+    campaign_id: str | None = None
+    ad_group: str | None = None
+    creative: str | None = None
+    keyword: str | None = None
+    channel: str | None = None
+    network: str | None = None
+    method: str | None = None
+    """How a conversion was attributed to it, if that is how it is known to be the subject's."""
+
+
 class Event(Record, frozen=True, kw_only=True):
     """An enriched event: the value of `events`."""
 
@@ -375,6 +393,7 @@ class Event(Record, frozen=True, kw_only=True):
     """`search`, `social`, `email`, `paid`, `direct`, `ai_assistant`, `internal` or `unknown`."""
     referrer_name: str | None = None
     """Who sent the visitor: a service's name, else a host's."""
+    touch: LastTouch | None = None
 
 
 class Session(Record, frozen=True, kw_only=True):

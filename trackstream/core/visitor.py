@@ -9,15 +9,17 @@ import msgspec
 from trackstream.core.activity import Slices
 from trackstream.core.enrichment import clock_error_ms
 from trackstream.core.identifiers import person_of
+from trackstream.core.last_touch import TouchMark, told, touched
+from trackstream.core.records import Touch
 from trackstream.core.session_records import published
 from trackstream.core.sessions import SessionState, revised
 from trackstream.core.users import UserMark, user_in
 
 if TYPE_CHECKING:
-    from trackstream.core.records import Session
+    from trackstream.core.records import Outcome, Session
     from trackstream.core.rules import Rules
 
-__all__ = ["VisitorState", "due_ms", "kept", "passed", "person_in", "record_of"]
+__all__ = ["VisitorState", "due_ms", "kept", "learnt", "passed", "person_in", "record_of"]
 
 
 class VisitorState(msgspec.Struct, frozen=True, array_like=True):
@@ -43,6 +45,8 @@ class VisitorState(msgspec.Struct, frozen=True, array_like=True):
     active: Slices = []
     converting: Slices = []
     """Slices of 5 minutes in which it had events, and conversions."""
+    touches: list[TouchMark] = []
+    """By which it came, as far as is known: see `core.last_touch`."""
 
     @property
     def error_ms(self) -> int:
@@ -81,6 +85,32 @@ def passed(state: VisitorState, *, at_ms: int, rules: Rules) -> tuple[VisitorSta
             records.append(record_of(state, now))
         kept.append(now)
     return msgspec.structs.replace(state, sessions=kept), records
+
+
+def learnt(
+    state: VisitorState | None, news: Touch | Outcome, *, subject: str, offset: int
+) -> VisitorState | None:
+    """What is remembered after a touch of the subject, or a decision of a conversion of it.
+
+    Args:
+        state: the state before, None for a subject never seen: one that clicked may have no events.
+        news: from the topic `raw`.
+        subject: whose it is.
+        offset: its offset in its partition; one already applied is a replay.
+
+    Returns:
+        The state after; the same, if nothing is new.
+    """
+    before = state or VisitorState(app_id=news.app_id, subject=subject)
+    if offset <= before.applied:
+        return state
+    if isinstance(news, Touch):
+        touches = touched(before.touches, news, offset=offset)
+    else:
+        touches = told(before.touches, news, offset=offset)
+    if touches is before.touches:
+        return state
+    return msgspec.structs.replace(before, applied=offset, touches=touches)
 
 
 def kept(now: list[SessionState], newest_ms: int, rules: Rules) -> list[SessionState]:

@@ -10,7 +10,7 @@ do not depend on when the error became known. See docs/decisions/sessions.md.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,22 +18,30 @@ from trackstream.core import sessions
 from trackstream.core.activity import AppActivity, counted
 from trackstream.core.cells import Moment, cell_of, mark
 from trackstream.core.enrichment import clock_offset_ms, device_ms, enriched
-from trackstream.core.identifiers import event_identifiers, person_of
-from trackstream.core.matching.ask import conversion_of, is_conversion, links_of, probes_of
-from trackstream.core.persons import person_links
+from trackstream.core.identifiers import person_of
+from trackstream.core.last_touch import came_by, in_use
+from trackstream.core.matching.ask import conversion_of, is_conversion, probes_of
+from trackstream.core.naming import first_of_each, linked, told
 from trackstream.core.privacy import private_event
 from trackstream.core.records import Envelope, Event, Link, PersonLink, Probe, RawEvent, Session
+from trackstream.core.seen import Seen
 from trackstream.core.sessions import Visit
 from trackstream.core.users import UserMark, marked, user_at
-from trackstream.core.visitor import VisitorState, due_ms, kept, passed, person_in, record_of
+from trackstream.core.visitor import (
+    VisitorState,
+    due_ms,
+    kept,
+    learnt,
+    passed,
+    person_in,
+    record_of,
+)
 
 if TYPE_CHECKING:
     from trackstream.core.lookups import Place, UserAgent
     from trackstream.core.rules import Rules
 
-__all__ = ["VisitOutcome", "VisitorState", "due_ms", "passed", "visit"]
-
-_MOST_LINKS = 64
+__all__ = ["VisitOutcome", "VisitorState", "due_ms", "learnt", "passed", "visit"]
 
 
 class VisitOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,17 +56,6 @@ class VisitOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """Changes of the app's windows, by where they begin; none in a replay."""
     duplicates: int = 0
     """Events dropped because another message had brought their id before."""
-
-
-class _Seen(NamedTuple):
-    """A new event, as it came and as it goes out."""
-
-    raw: RawEvent
-    at: Moment
-    """By the device's clock."""
-    event: Event
-    client_id: str | None
-    """The client's session id, where it is honoured."""
 
 
 def visit(
@@ -92,6 +89,9 @@ def visit(
         applied=max(offset, before.applied),
         clock_offset_ms=clock_offset_ms(before.clock_offset_ms, envelope),
         recent=_remembered(before, raws, offset, rules),
+        touches=before.touches
+        if replay
+        else in_use(before.touches, now_ms=envelope.received_at_ms, rules=rules),
     )
     times = [
         device_ms(r.timestamp_ms, envelope, error_ms=after.error_ms, rules=rules) for r in raws
@@ -99,10 +99,19 @@ def visit(
     moments = [(at_ms, mark(raw.event_id)) for at_ms, raw in zip(times, raws, strict=True)]
     after = msgspec.structs.replace(after, users=_users(after.users, raws, moments, rules))
     seen = [
-        _Seen(
+        Seen(
             raw,
             at,
-            _event(raw, at, envelope, after, place=place, user_agent=user_agent, rules=rules),
+            _event(
+                raw,
+                at,
+                envelope,
+                after,
+                offset=offset,
+                place=place,
+                user_agent=user_agent,
+                rules=rules,
+            ),
             raw.session_id if rules.client_sessions else None,
         )
         for raw, at in zip(raws, moments, strict=True)
@@ -111,9 +120,9 @@ def visit(
         records, activity = _sat_again(after, seen), dict[int, AppActivity]()
     else:
         after, records, activity = _sat(before, after, seen, rules)
-    naming = _naming(seen)
-    after, links = _linked(after, naming, everything=replay)
-    after, persons = _told(after, naming, everything=replay)
+    naming = first_of_each(seen)
+    after, links = linked(after, naming, everything=replay)
+    after, persons = told(after, naming, everything=replay)
     return after, VisitOutcome(
         events=[private_event(_in_session(one, after), rules.ip_privacy) for one in seen],
         sessions=records,
@@ -165,15 +174,17 @@ def _event(
     envelope: Envelope,
     state: VisitorState,
     *,
+    offset: int,
     place: Place,
     user_agent: UserAgent,
     rules: Rules,
 ) -> Event:
     user_id = raw.user_id or user_at(state.users, at)
+    at_ms = at[0] + state.error_ms
     return enriched(
         raw,
         envelope,
-        at_ms=at[0] + state.error_ms,
+        at_ms=at_ms,
         person=person_of(
             user_id=user_id,
             device_id=raw.device_id,
@@ -181,6 +192,13 @@ def _event(
             subject=envelope.subject,
         ),
         user_id=user_id,
+        touch=came_by(
+            state.touches,
+            at_ms=at_ms,
+            received_at_ms=envelope.received_at_ms,
+            offset=offset,
+            rules=rules,
+        ),
         place=place,
         user_agent=user_agent,
         rules=rules,
@@ -188,7 +206,7 @@ def _event(
 
 
 def _sat(
-    before: VisitorState, after: VisitorState, seen: list[_Seen], rules: Rules
+    before: VisitorState, after: VisitorState, seen: list[Seen], rules: Rules
 ) -> tuple[VisitorState, list[Session], dict[int, AppActivity]]:
     """The events put into sessions; records of what opened or was merged away; what it counts."""
     visits = [
@@ -216,7 +234,7 @@ def _sat(
     return now, [*merged, *(record_of(now, one) for one in change.opened)], activity
 
 
-def _news(before: VisitorState, after: VisitorState, seen: list[_Seen], rules: Rules) -> set[str]:
+def _news(before: VisitorState, after: VisitorState, seen: list[Seen], rules: Rules) -> set[str]:
     """Sessions of which something else was published than what is known of the subject by now."""
     if before.error_ms != after.error_ms:
         return {one.session_id for one in after.sessions}
@@ -232,7 +250,7 @@ def _news(before: VisitorState, after: VisitorState, seen: list[_Seen], rules: R
 
 
 def _counted(
-    before: VisitorState, after: VisitorState, seen: list[_Seen], rules: Rules
+    before: VisitorState, after: VisitorState, seen: list[Seen], rules: Rules
 ) -> tuple[VisitorState, dict[int, AppActivity]]:
     """What the app's windows count of these events."""
     same = before.error_ms == after.error_ms
@@ -254,7 +272,7 @@ def _counted(
     ), change.windows
 
 
-def _sat_again(state: VisitorState, seen: list[_Seen]) -> list[Session]:
+def _sat_again(state: VisitorState, seen: list[Seen]) -> list[Session]:
     """A replay changes nothing: the sessions that its events are in are published as they are."""
     touched = {
         one.session_id: one
@@ -264,54 +282,6 @@ def _sat_again(state: VisitorState, seen: list[_Seen]) -> list[Session]:
     return [record_of(state, one) for one in touched.values()]
 
 
-def _naming(seen: list[_Seen]) -> list[_Seen]:
-    """The earliest event of each set of identifiers: the others say the same of who is whom."""
-    first: dict[tuple[str | None, ...], _Seen] = {}
-    for one in seen:
-        raw = one.raw
-        alias = raw.event_id if raw.event == "alias" else None
-        ids = (raw.user_id, raw.device_id, raw.cookie_id, raw.gaid, raw.idfa, raw.idfv, alias)
-        if ids not in first or one.at < first[ids].at:
-            first[ids] = one
-    return list(first.values())
-
-
-def _linked(
-    state: VisitorState, seen: list[_Seen], *, everything: bool
-) -> tuple[VisitorState, list[Link]]:
-    """Links not written before; all of them again in a replay."""
-    linked, links = dict.fromkeys(state.linked), list[Link]()
-    for one in seen:
-        for link in links_of(one.raw, app_id=state.app_id, at_ms=one.event.timestamp_ms):
-            pair = mark(f"{link.identifier} {link.other}")
-            if everything or pair not in linked:
-                links.append(link)
-            linked[pair] = None
-    return msgspec.structs.replace(state, linked=list(linked)[-_MOST_LINKS:]), links
-
-
-def _told(
-    state: VisitorState, seen: list[_Seen], *, everything: bool
-) -> tuple[VisitorState, list[PersonLink]]:
-    """Person links not written before, or not with so early a time; all again in a replay."""
-    told, links = dict(state.told), list[PersonLink]()
-    for one in seen:
-        identifiers = [i for i in event_identifiers(one.raw) if not i.startswith("click:")]
-        for link in person_links(
-            one.raw,
-            identifiers,
-            app_id=state.app_id,
-            subject=state.subject.partition("|")[2],
-            at_ms=one.event.timestamp_ms,
-        ):
-            name = mark(f"{link.kind} {link.identifier} {link.other}")
-            known_ms = told.get(name)
-            if everything or known_ms is None or link.at_ms < known_ms:
-                links.append(link)
-            told[name] = link.at_ms if known_ms is None else min(known_ms, link.at_ms)
-    return msgspec.structs.replace(state, told=dict(list(told.items())[-_MOST_LINKS:])), links
-
-
-def _in_session(one: _Seen, state: VisitorState) -> Event:
+def _in_session(one: Seen, state: VisitorState) -> Event:
     found = sessions.find(state.sessions, one.at, one.client_id)
     return msgspec.structs.replace(one.event, session_id=found.session_id if found else "")

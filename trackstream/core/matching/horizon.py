@@ -1,4 +1,4 @@
-"""Until when a touch can have brought a conversion."""
+"""Until when a touch can have brought a conversion, or any event."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ if TYPE_CHECKING:
     from trackstream.core.records import Conversion
     from trackstream.core.rules import Rules
 
-__all__ = ["horizon_ms"]
+__all__ = ["horizon_ms", "latest_ms"]
 
 
 def horizon_ms(conversion: Conversion, rules: Rules) -> int:
-    """The latest time, epoch milliseconds, of a touch that is not too late for the conversion.
+    """`latest_ms` of a conversion."""
+    return latest_ms(conversion.at_ms, conversion.received_at_ms, rules)
 
-    A touch has the collector's time, a conversion its device's: clocks that are some seconds behind
-    and times in whole seconds would put the click after the install that it led to. What happened
-    before the conversion arrived, and within the tolerance of its time, is taken as before it.
+
+def latest_ms(at_ms: int, received_at_ms: int | None, rules: Rules) -> int:
+    """The latest time, epoch milliseconds, of a touch that is not too late for an event.
+
+    A touch has the collector's time, an event its device's: clocks that are some seconds behind and
+    times in whole seconds would put the click after the install that it led to. What happened
+    before the event arrived, and within the tolerance of its time, is taken as before it.
     """
-    arrived_ms = conversion.received_at_ms
-    if arrived_ms is None or arrived_ms <= conversion.at_ms:
-        return conversion.at_ms
-    return min(arrived_ms, conversion.at_ms + rules.clock_tolerance_ms)
+    if received_at_ms is None or received_at_ms <= at_ms:
+        return at_ms
+    return min(received_at_ms, at_ms + rules.clock_tolerance_ms)
