@@ -109,3 +109,16 @@ def test_what_an_unknown_android_calls_itself_is_its_model(
         "Chrome/129.0.0.0 Mobile Safari/537.36"
     )
     assert (found.device_brand, found.device_model) == (None, model)
+
+
+def test_a_frozen_system_version_says_nothing() -> None:
+    reduced = UaParser().parse(
+        "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) "
+        "Chrome/126.0.0.0 Mobile Safari/537.36"
+    )
+    safari = UaParser().parse(
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 "
+        "(KHTML, like Gecko) Version/26.0 Mobile/15E148 Safari/604.1"
+    )
+    assert (reduced.os_name, reduced.os_version) == ("Android", None)
+    assert (safari.os_name, safari.os_version) == ("iOS", None)

@@ -28,7 +28,8 @@ _GENERIC_BRANDS = frozenset({"Generic", "Generic_Android", "Spider"})
 _NO_MODELS = frozenset({"Generic", "Spider"})
 """Brands of uap-core whose models are only kinds of devices; Android's are what devices say."""
 _FROZEN_MODEL = "K"
-"""What Chrome says for every Android device since it tells no models (user agent reduction)."""
+"""What Chrome says for every Android device since it tells no models (user agent reduction); the
+system's version is then always 10."""
 
 
 class UaParser:
@@ -60,17 +61,29 @@ class UaParser:
         spider = device is not None and device.family == "Spider"
         named = device is not None and device.brand not in _GENERIC_BRANDS
         telling = device is not None and device.brand not in _NO_MODELS
+        frozen = device is not None and device.model == _FROZEN_MODEL
         return UserAgent(
             browser=browser.family if browser else None,
             browser_version=_version(browser),
             os_name=system.family if system else None,
-            os_version=_version(system),
+            os_version=None if frozen or _is_behind(system, browser) else _version(system),
             device_brand=device.brand if device and named else None,
-            device_model=device.model
-            if device and telling and device.model != _FROZEN_MODEL
-            else None,
+            device_model=device.model if device and telling and not frozen else None,
             bot=spider or self._is_bot(text),
         )
+
+
+def _is_behind(system: OS | None, browser: Browser | None) -> bool:
+    """Whether this is Safari on an iOS older than itself, which comes with it: since 26 it says 18.
+
+    Source: WebKit froze the system's version in Safari's string in 2025.
+    """
+    return (
+        system is not None
+        and browser is not None
+        and (system.family, browser.family) == ("iOS", "Mobile Safari")
+        and int(system.major or 0) < int(browser.major or 0)
+    )
 
 
 def _version(thing: Browser | OS | None) -> str | None:

@@ -128,7 +128,14 @@ def _candidates(
     for one in found.values():
         for identifier in one.identifiers:
             under.setdefault(identifier, []).append(one.touch)
-    candidates = [_candidate(conversion, one, under, history, rules) for one in found.values()]
+    behind = {
+        identifier: _devices(touches, conversion, rules)
+        for identifier, touches in under.items()
+        if is_probabilistic(identifier)
+    }
+    candidates = [
+        _candidate(conversion, one, under, behind, history, rules) for one in found.values()
+    ]
     candidates.sort(key=lambda one: _rank(one, rules))
     return _unambiguous(candidates, rules)
 
@@ -137,6 +144,7 @@ def _candidate(
     conversion: Conversion,
     one: Found,
     under: Mapping[str, list[Touch]],
+    behind: Mapping[str, int],
     history: list[FoundPrior],
     rules: Rules,
 ) -> Candidate:
@@ -148,7 +156,7 @@ def _candidate(
     probabilistic = is_probabilistic(identifier)
     kind = "click" if one.touch.kind == "click" else "view"
     match_type = f"{kind}_{'probabilistic' if probabilistic else 'deterministic'}"
-    sure = confidence(conversion, one.touch) if probabilistic else 1.0
+    sure = confidence(conversion, one.touch, behind=behind[identifier]) if probabilistic else 1.0
     age_ms = conversion.at_ms - one.touch.at_ms
     verdict, flags = "", list[str]()
     if one.touch.at_ms > horizon_ms(conversion, rules):
@@ -190,6 +198,14 @@ def _candidate(
         verdict=verdict,
         flags=flags,
         identifiers=one.identifiers,
+    )
+
+
+def _devices(touches: list[Touch], conversion: Conversion, rules: Rules) -> int:
+    """How many devices touched anything in the window before the conversion."""
+    window_ms = rules.window_ms("click_probabilistic")
+    return len(
+        {device_of(one) for one in touches if 0 <= conversion.at_ms - one.at_ms <= window_ms}
     )
 
 
