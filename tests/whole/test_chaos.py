@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from trackstream.settings import Settings
 
 _FULL = os.environ.get("TRACKSTREAM_TEST_CHAOS") == "full"
-_LOAD_S, _KILLS, _SETTLE_S = (60.0, 10, 120.0) if _FULL else (6.0, 3, 60.0)
+_LOAD_S, _KILLS, _SETTLE_S = (60.0, 10, 120.0) if _FULL else (6.0, 3, 90.0)
 
-pytestmark = [pytest.mark.xdist_group("whole"), pytest.mark.timeout(420 if _FULL else 180)]
+pytestmark = [pytest.mark.xdist_group("whole"), pytest.mark.timeout(420 if _FULL else 240)]
 
 
 async def test_what_was_accepted_counts_once_whoever_is_killed(
