@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -40,6 +42,15 @@ async def asked(streams: Streams, request: bytes) -> bytes:
     return answer
 
 
+def problem(answer: bytes) -> dict[str, object]:
+    """The problem document of an answer."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"\r\nContent-Type: application/problem+json\r\n" in head, answer
+    document: dict[str, object] = json.loads(body)
+    assert document["status"] == int(head.split()[1])
+    return document
+
+
 async def ended(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with suppress(OSError):
@@ -70,14 +81,51 @@ async def test_too_many_and_too_slow_connections_are_ended(settings: Settings, k
         assert 0.2 < time.monotonic() - began_s < 15
 
         many = b"".join(b"X-%d: 1\r\n" % number for number in range(300))
-        for headers in (many, b"X: " + b"x" * 20_000 + b"\r\n"):
+        for status, headers in ((b"400", many), (b"431", b"X: " + b"x" * 20_000 + b"\r\n")):
             answer = await asked(await connect(settings), ask + headers + b"\r\n")
-            assert b" 400 " in answer.splitlines()[0]
+            assert answer.splitlines()[0].split()[1] == status
+            assert problem(answer)["reason"] == "malformed_request"
         given_up = await connect(settings)
         given_up[1].write(b"POST /v1/event HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n{")
         async with asyncio.timeout(20):
             assert (await given_up[0].readline()).startswith(b"HTTP/1.1 400 ")
         await ended(given_up[1])
+
+
+async def test_what_aiohttp_would_answer_is_a_problem_with_a_reason(
+    settings: Settings, key: Key
+) -> None:
+    none, event = (b"GET /none HTTP/1.1\r\nHost: a\r\nConnection: close\r\n%s\r\n", b"/v1/event")
+    asks = [
+        (none % b"", 404, "unknown_route"),
+        (none.replace(b"/none", event) % b"", 405, "wrong_method"),
+        (none % b"Expect: \xff\xfe\r\n", 417, "expectation_failed"),
+        (none % b"Expect: luck\r\n", 417, "expectation_failed"),
+        (none.replace(b"/none", event) % b"Expect: luck\r\n", 417, "expectation_failed"),
+        (none % b"Expect: 100-continue\r\n", 100, None),
+        (none % b"Content-Length: 1\r\nContent-Length: 2\r\n", 400, "malformed_request"),
+        (none % b"A B: 1\r\n", 400, "malformed_request"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "malformed_request"),
+        (b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n", 431, "malformed_request"),
+        (b"NOT HTTP\r\n\r\n", 400, "malformed_request"),
+    ]
+    with running(settings):
+        async with client_of(settings) as session:
+            await until_ready(session)
+            for ask, status, reason in asks:
+                answer = await asked(await connect(settings), ask)
+                if reason is None:
+                    assert answer.startswith(b"HTTP/1.1 100 "), answer
+                    continue
+                found = problem(answer)
+                assert (found["status"], found["reason"]) == (status, reason), (ask, answer)
+            async with session.get("/metrics") as response:
+                text = await response.text()
+    for reason, count in Counter(reason for _, _, reason in asks if reason).items():
+        extra = reason == "unknown_route"  # after 100, too
+        assert f'refusals_total{{reason="{reason}"}} {count + extra}\n' in text
+    assert 'requests_total{route="none",status="417"} 3\n' in text
+    assert 'reason="internal"' not in text
 
 
 @pytest.mark.parametrize("workers", [1, 2])

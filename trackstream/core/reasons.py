@@ -14,6 +14,10 @@ class Reason(StrEnum):
     metrics, so that a refusal can be followed from the caller to the counter.
     """
 
+    MALFORMED_REQUEST = "malformed_request"
+    UNKNOWN_ROUTE = "unknown_route"
+    WRONG_METHOD = "wrong_method"
+    EXPECTATION_FAILED = "expectation_failed"
     MALFORMED_BODY = "malformed_body"
     INVALID_ENCODING = "invalid_encoding"
     TOO_DEEP = "too_deep"
@@ -46,6 +50,10 @@ class Reason(StrEnum):
 
 
 HTTP_STATUS: dict[Reason, int] = {
+    Reason.MALFORMED_REQUEST: 400,
+    Reason.UNKNOWN_ROUTE: 404,
+    Reason.WRONG_METHOD: 405,
+    Reason.EXPECTATION_FAILED: 417,
     Reason.MALFORMED_BODY: 400,
     Reason.INVALID_ENCODING: 400,
     Reason.TOO_DEEP: 400,

@@ -22,7 +22,7 @@ from trackstream.http.ingest import DIALECTS, Kind
 from trackstream.http.openapi.views import description_routes
 from trackstream.http.operators import for_operators
 from trackstream.http.posts import always, post_handler
-from trackstream.http.problems import no_route
+from trackstream.http.problems import no_route, problem_response, unexpected
 from trackstream.http.registry import registry_routes
 from trackstream.http.segment import segment_handlers
 from trackstream.http.segment_settings import metrics_handler, settings_handler
@@ -31,6 +31,8 @@ from trackstream.http.steps import Parts, counted, no_database
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from aiohttp.typedefs import Middleware
+
     from trackstream.http.metrics import Metrics
     from trackstream.http.steps import Explain
     from trackstream.ports import Directory, GeoLookup, Sink, TouchCache, UserAgentLookup
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
     Handler = Callable[[web.Request], Awaitable[web.Response]]
 
-__all__ = ["add_routes", "create_collector", "nothing_missing", "problems_middleware"]
+__all__ = ["add_routes", "create_collector", "nothing_missing", "problems"]
 
 _OPEN = frozenset({"health", "metrics", "schemas"})
 """What operators and consumers ask for: neither limited nor blocked here."""
@@ -81,24 +83,22 @@ def create_collector(
         guard: who gets in; by the settings, for this process alone, if not given.
         geo: tells where clicks come from; they have no country without it.
     """
-    application = web.Application(middlewares=[problems_middleware])
-    add_routes(
-        application,
-        Parts(
-            settings=settings,
-            directory=directory,
-            sink=sink,
-            cache=cache,
-            user_agents=user_agents,
-            clock_ms=clock_ms,
-            new_id=new_id,
-            missing=missing,
-            gather=gather,
-            explain=explain,
-            guard=guard or Guard(settings),
-            geo=geo,
-        ),
+    parts = Parts(
+        settings=settings,
+        directory=directory,
+        sink=sink,
+        cache=cache,
+        user_agents=user_agents,
+        clock_ms=clock_ms,
+        new_id=new_id,
+        missing=missing,
+        gather=gather,
+        explain=explain,
+        guard=guard or Guard(settings),
+        geo=geo,
     )
+    application = web.Application(middlewares=[problems(parts.metrics.refused)])
+    add_routes(application, parts)
     return application
 
 
@@ -153,23 +153,33 @@ async def _expected(request: web.Request) -> web.Response | None:
     if request.version < HttpVersion11:
         return None
     if request.headers["Expect"].lower() != "100-continue":
-        return no_route(web.HTTPExpectationFailed())
+        return problem_response(unexpected())
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     # Else it would count as if it were the answer's.
     request.writer.output_size = 0
     return None
 
 
-@web.middleware
-async def problems_middleware(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Unknown paths and methods as problem documents, too."""
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        response = no_route(error)
-        show_to_origin(request, response)
-        return response
+def problems(refused: Callable[[str, int], None]) -> Middleware:
+    """A middleware that answers unknown paths and methods with problem documents, too.
+
+    Args:
+        refused: counts them, by reason and status.
+    """
+
+    @web.middleware
+    async def answer(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            refusal = no_route(error)
+            response = problem_response(refusal)
+            refused(refusal.reason, response.status)
+            show_to_origin(request, response)
+            return response
+
+    return answer

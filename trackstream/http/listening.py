@@ -3,38 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, cast
 
-from aiohttp.http_exceptions import HttpProcessingError
-
 from trackstream.core.reasons import Reason
+from trackstream.http.connections import Connection, connection_options, expecting
 from trackstream.http.problems import Refusal, problem_response
 
 if TYPE_CHECKING:
     import socket
     import ssl
+    from collections.abc import Callable
 
     from aiohttp import web
 
-__all__ = ["CONNECTIONS_LOG", "Listening"]
+    from trackstream.settings import Settings
+
+__all__ = ["Listening"]
 
 _BACKLOG = 1_024
 _BUSY_S = 2.0
 """How long a connection too many may take to say what it wants."""
-
-
-class _NotForMalformed(logging.Filter):
-    """Lets anyone send what is no HTTP, without a traceback in the log for each."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        return not isinstance(error, HttpProcessingError)
-
-
-CONNECTIONS_LOG = logging.getLogger("trackstream.http.connections")
-"""Where the server logs."""
-CONNECTIONS_LOG.addFilter(_NotForMalformed())
 
 
 class Listening:
@@ -42,12 +30,18 @@ class Listening:
 
     Args:
         server: serves connections.
-        max_connections: those beyond are answered 503 and closed; 0: there is no bound.
+        settings: bound them: those beyond `max_connections` are answered 503 and closed.
+        refused: counts what is refused before it has a route, by reason and status.
     """
 
-    def __init__(self, server: web.Server, *, max_connections: int) -> None:
+    def __init__(
+        self, server: web.Server, settings: Settings, *, refused: Callable[[str, int], None]
+    ) -> None:
+        server.request_handler = expecting(server.request_handler, refused)
         self._server = server
-        self._max_connections = max_connections
+        self._max_connections = settings.max_connections
+        self._options = connection_options(settings)
+        self._refused = refused
         self._listening: asyncio.Server | None = None
 
     async def start(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
@@ -63,8 +57,9 @@ class Listening:
 
     def _connected(self) -> asyncio.Protocol:
         if self._max_connections and len(self._server.connections) >= self._max_connections:
+            self._refused(Reason.UNAVAILABLE, 503)
             return _Busy()
-        return self._server()
+        return Connection(self._server, refused=self._refused, **self._options)
 
 
 class _Busy(asyncio.Protocol):

@@ -156,6 +156,11 @@ class Metrics(msgspec.Struct):
         )
     )
 
+    def refused(self, reason: str, status: int) -> None:
+        """Count a request that is refused before it has a route."""
+        self.requests.add(("none", str(status)))
+        self.refusals.add((reason,))
+
 
 def merged(parts: Iterable[Metrics]) -> Metrics:
     """The sums over several processes."""

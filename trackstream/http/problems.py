@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,7 +13,7 @@ from trackstream.core.reasons import HTTP_STATUS, Reason
 if TYPE_CHECKING:
     from trackstream.core.fields import Problem
 
-__all__ = ["Refusal", "as_json", "no_route", "problem_response"]
+__all__ = ["Refusal", "as_json", "no_route", "problem_response", "unexpected"]
 
 RETRY_AFTER_S = 5
 """When to come back after 429 and 503, unless the refusal says."""
@@ -68,15 +67,22 @@ def problem_response(
     return response
 
 
-def no_route(error: web.HTTPException) -> web.Response:
-    """A path or method that does not exist, which has no reason of ours, as a problem document."""
-    title = HTTPStatus(error.status).phrase
-    response = _document(
-        error.status, {"type": "about:blank", "title": title, "status": error.status}
-    )
-    if "Allow" in error.headers:
-        response.headers["Allow"] = error.headers["Allow"]
-    return response
+def unexpected() -> Refusal:
+    """Why a request is not done that expects what nobody here can do (RFC 9110, 10.1.1)."""
+    return Refusal(Reason.EXPECTATION_FAILED, "`Expect` can only be 100-continue")
+
+
+def no_route(error: web.HTTPException) -> Refusal:
+    """Why a request is not done for which aiohttp finds no handler."""
+    if error.status == 404:
+        return Refusal(Reason.UNKNOWN_ROUTE, "there is no such path")
+    if error.status == 405:
+        allowed = error.headers.get("Allow", "")
+        headers = (("Allow", allowed),)
+        return Refusal(Reason.WRONG_METHOD, f"the path is for {allowed}", headers=headers)
+    if error.status == 417:
+        return unexpected()
+    return Refusal(Reason.MALFORMED_REQUEST, f"the request cannot be done: {error.reason}")
 
 
 def _document(status: int, document: dict[str, Any]) -> web.Response:

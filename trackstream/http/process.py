@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from trackstream.http.backing import Backing
-from trackstream.http.collector import add_routes, problems_middleware
-from trackstream.http.listening import CONNECTIONS_LOG, Listening
+from trackstream.http.collector import add_routes, problems
+from trackstream.http.listening import Listening
 from trackstream.http.metrics import Metrics
 from trackstream.http.spool_metrics import show_spool
 from trackstream.http.steps import Parts, clock_ms
@@ -30,8 +30,6 @@ __all__ = ["run_process", "stop_on_signals"]
 
 _log = logging.getLogger(__name__)
 
-_MAX_LINE_BYTES = 16_384
-"""Of a request's first line and of a header: networks put much into a click's query."""
 _PATIENCE_S = 3.0
 _POLL_S = 0.02
 _ABORT_S = 1.0
@@ -92,18 +90,9 @@ async def run_process(
         metrics=metrics,
         gather=gather,
     )
-    application = web.Application(middlewares=[problems_middleware])
+    application = web.Application(middlewares=[problems(metrics.refused)])
     add_routes(application, parts)
-    runner = web.AppRunner(
-        application,
-        access_log=None,
-        logger=CONNECTIONS_LOG,
-        auto_decompress=False,
-        shutdown_timeout=_ABORT_S,
-        keepalive_timeout=settings.idle_timeout_s,  # counts from accepting, and until a whole head
-        max_line_size=_MAX_LINE_BYTES,
-        max_field_size=_MAX_LINE_BYTES,
-    )
+    runner = web.AppRunner(application, shutdown_timeout=_ABORT_S)
     writing = asyncio.create_task(shared.keep_writing(metrics, refresh)) if shared else None
     renewing = asyncio.create_task(certificate.keep_fresh()) if certificate else None
     try:
@@ -112,7 +101,7 @@ async def run_process(
         await _holds(
             lambda: stop.is_set() or backing.connected or backing.hopeless.done(), _PATIENCE_S
         )
-        door = Listening(_server_of(runner), max_connections=settings.max_connections)
+        door = Listening(_server_of(runner), settings, refused=metrics.refused)
         await door.start(listener, certificate.context if certificate else None)
         on_listening()
         await _first(stop, backing.hopeless)

@@ -46,7 +46,6 @@ def refusals(
     *,
     status_of: Callable[[Reason], int] = HTTP_STATUS.__getitem__,
     document: str = "Refusal",
-    unrouted: bool = False,
 ) -> dict[str, Any]:
     """The answers that refuse, by status, each with the reasons that it may have.
 
@@ -54,7 +53,6 @@ def refusals(
         reasons: those of the route.
         status_of: their statuses.
         document: the schema of their documents.
-        unrouted: whether the path may also be none, such as with an empty parameter.
     """
     by_status: dict[int, list[Reason]] = {}
     for reason in sorted(set(reasons)):
@@ -64,18 +62,12 @@ def refusals(
         schema: Schema = {
             "allOf": [ref(document), {"properties": {"reason": {"enum": [str(r) for r in those]}}}]
         }
-        if unrouted and status == 404:
-            schema = {"anyOf": [schema, ref("NoRoute")]}
         answer = json_answer(f"Refused: {', '.join(those)}.", schema, "application/problem+json")
         if status in {429, 503}:
             answer["headers"] = {"Retry-After": _header("Seconds after which to come back.")}
         elif status == 401:
             answer["headers"] = {"WWW-Authenticate": _header("How to sign.")}
         found[str(status)] = answer
-    if unrouted and "404" not in found:
-        found["404"] = json_answer(
-            "There is no such path.", ref("NoRoute"), "application/problem+json"
-        )
     return found
 
 
@@ -143,10 +135,6 @@ def _schemas() -> dict[str, Schema]:
         ),
         "SegmentMessage": segment_schema(None),
         "Refusal": _object(refusal, description="A problem document (RFC 9457)."),
-        "NoRoute": _object(
-            {"type": {"const": "about:blank"}, "title": text, "status": {"type": "integer"}},
-            description="There is no such path or method.",
-        ),
         "Verdict": _object(verdict, optional=("reasons", "errors")),
         "EventAccepted": _object(accepted),
         "InstallAccepted": _object({**accepted, "deep_link": {"type": ["string", "null"]}}),

@@ -87,7 +87,7 @@ def segment_routes() -> list[Route]:
         for path, name, schema, reasons in calls
     ]
     busy = refusals({*BUSY, *JSON})
-    origin = refusals({*BUSY, Reason.UNAUTHENTICATED}, unrouted=True)
+    origin = refusals({*BUSY, Reason.UNAUTHENTICATED, Reason.UNKNOWN_ROUTE})
     return [
         *found,
         Route(

@@ -62,7 +62,7 @@ def _touches() -> list[Route]:
             name="shortLink",
             summary="A click on a tracking link.",
             tag="touches",
-            answers={"302": redirect, **refusals(LINK, unrouted=True)},
+            answers={"302": redirect, **refusals({*LINK, Reason.UNKNOWN_ROUTE})},
         ),
         Route(
             method="get",
@@ -83,8 +83,7 @@ def _others() -> list[Route]:
             for status in errors
         }
         if errors:
-            content = answers["404"]["content"]
-            content["application/problem+json"] = {"schema": ref("NoRoute")}
+            answers["404"]["content"] |= refusals({Reason.UNKNOWN_ROUTE})["404"]["content"]
         answers["200"] = json_answer(summary, schema, _REGISTRY)
         return Route(
             method="get", path=path, name=name, summary=summary, tag="schemas", answers=answers
@@ -126,7 +125,7 @@ def _others() -> list[Route]:
     )
     unseen = {Reason.UNAUTHENTICATED, Reason.FORBIDDEN, Reason.UNAVAILABLE}
     metrics.answers.update(refusals(unseen))
-    asked = {*BUSY, *CALLER, *READ, Reason.UNKNOWN_CONVERSION}
+    asked = {*BUSY, *CALLER, *READ, Reason.UNKNOWN_CONVERSION, Reason.UNKNOWN_ROUTE}
     return [
         Route(
             method="get",
@@ -137,7 +136,7 @@ def _others() -> list[Route]:
             security=[SIGNED],
             answers={
                 "200": json_answer("All its revisions.", ref("Explanation")),
-                **refusals(asked, unrouted=True),
+                **refusals(asked),
             },
         ),
         registry("/schemas/ids/{id}", "schemaById", "A schema by its id.", by_id, "404"),

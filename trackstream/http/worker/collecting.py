@@ -14,7 +14,7 @@ from faust.web.drivers import aiohttp as driver
 
 from trackstream.http import operations
 from trackstream.http.backing import Backing
-from trackstream.http.collector import add_routes, problems_middleware
+from trackstream.http.collector import add_routes, problems
 from trackstream.http.spool_metrics import show_spool
 from trackstream.http.steps import Parts, clock_ms
 
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CollectingWeb", "mount_collector"]
 
-_WORKERS = frozenset({"campaigns", "collector", "health", "live", "metrics", "tables"})
+_WORKERS = frozenset(
+    {"apps", "campaigns", "collector", "funnels", "health", "live", "metrics", "tables"}
+)
 _MAX_LINE_BYTES = 32 * 1024
 
 
@@ -98,7 +100,7 @@ def mount_collector(application: web.Application, settings: Settings) -> None:
         missing=backing.missing,
         gather=gather,
     )
-    collector = web.Application(middlewares=[problems_middleware])
+    collector = web.Application(middlewares=[problems(parts.metrics.refused)])
     add_routes(collector, parts)
 
     async def ready(_: web.Request) -> web.Response:

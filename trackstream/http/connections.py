@@ -1,0 +1,107 @@
+"""Connections on which nothing is answered but by us: what aiohttp itself refuses, too.
+
+aiohttp answers what is no HTTP, and what its handlers raise, in plain text, and `Expect` before it
+looks for a route, where one that is not UTF-8 is an error of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import HttpVersion11, web
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+
+from trackstream.core.reasons import Reason
+from trackstream.http.problems import Refusal, problem_response, unexpected
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from trackstream.settings import Settings
+
+    Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+__all__ = ["Connection", "connection_options", "expecting"]
+
+_log = logging.getLogger(__name__)
+
+_MAX_LINE_BYTES = 16_384
+"""Of a request's first line and of a header: networks put much into a click's query."""
+_MAX_DETAIL_CHARS = 200
+
+
+def connection_options(settings: Settings) -> dict[str, Any]:
+    """How connections are served: bodies stay as they are sent, heads and waits are bounded."""
+    return {
+        "access_log": None,
+        "auto_decompress": False,
+        "keepalive_timeout": settings.idle_timeout_s,  # from accepting, and until a whole head
+        "max_line_size": _MAX_LINE_BYTES,
+        "max_field_size": _MAX_LINE_BYTES,
+    }
+
+
+class Connection(web.RequestHandler):
+    """One connection.
+
+    Args:
+        server: what it belongs to.
+        refused: counts what is refused here, by reason and status.
+        options: see `connection_options`.
+    """
+
+    __slots__ = ("_refused",)
+
+    def __init__(
+        self, server: web.Server, *, refused: Callable[[str, int], None], **options: Any
+    ) -> None:
+        super().__init__(server, loop=asyncio.get_running_loop(), **options)
+        self._refused = refused
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what could not be read, or to what a handler raised.
+
+        Raises:
+            ConnectionError: A part of another answer has been sent.
+        """
+        if isinstance(exc, HttpProcessingError):  # anyone can send that: no word in the log
+            refusal = Refusal(Reason.MALFORMED_REQUEST, _why(message or exc.message))
+            status = 431 if isinstance(exc, LineTooLong) else 400
+        else:
+            _log.error("a request failed with %s", status, exc_info=exc)
+            refusal = Refusal(Reason.INTERNAL, "an error of the server's")
+            status = 500
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer was begun, no other can be given")
+        self._refused(refusal.reason, status)
+        response = problem_response(refusal, status=status)
+        response.force_close()
+        return response
+
+
+def expecting(handler: Handler, refused: Callable[[str, int], None]) -> Handler:
+    """The handler of all requests, for those that expect nothing but 100-continue."""
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        expected = request.headers.get("Expect")
+        if expected and request.version >= HttpVersion11 and expected.lower() != "100-continue":
+            response = problem_response(unexpected())
+            refused(Reason.EXPECTATION_FAILED, response.status)
+            return response
+        return await handler(request)
+
+    return handle
+
+
+def _why(message: str) -> str:
+    """The first line of what the parser says, without the bytes that it shows."""
+    line = next(iter(message.strip().splitlines()), "").rstrip(":").removesuffix(" encountered")
+    return f"this is no HTTP request: {ascii(line)[1:-1][:_MAX_DETAIL_CHARS]}"
