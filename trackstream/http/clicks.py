@@ -25,6 +25,7 @@ from trackstream.core.touches import (
 from trackstream.http.client import COOKIE, client_ip, cookie_of, header
 from trackstream.http.problems import Refusal, problem_response
 from trackstream.http.steps import Message, Parts, deliver, not_yet, run_steps
+from trackstream.storage.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -61,6 +62,8 @@ class Sighting:
     kind: Literal["click", "impression"]
     now_ms: int
     query: dict[str, str]
+    patience: Patience
+    """Of a visitor who has clicked."""
     link: TrackingLink | None = None
     visit: Visit | None = None
     new_cookie: str | None = None
@@ -77,6 +80,7 @@ def touch_handler(
     kind: Literal["click", "impression"], parts: Parts
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
     """The handler of `GET /v1/click` and `/c/{slug}`, or of `GET /v1/impression`."""
+    patience = Patience(_patience_s(parts))
 
     async def handle(request: web.Request) -> web.Response:
         sighting = Sighting(
@@ -84,6 +88,7 @@ def touch_handler(
             kind=kind,
             now_ms=parts.clock_ms(),
             query=query_of(request.raw_path),
+            patience=patience,
         )
         refusal = await run_steps(STEPS, sighting, parts)
         if refusal is not None:
@@ -184,7 +189,7 @@ async def _produce(sighting: Sighting, parts: Parts) -> Refusal | None:
         return None
     is_click = sighting.kind == "click"
     refusal = await deliver(
-        sighting.messages, parts, timeout_s=_patience_s(parts) if is_click else None
+        sighting.messages, parts, patience=sighting.patience if is_click else None
     )
     if refusal is not None:
         sighting.unrecorded = "lost"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from trackstream.ports import Directory, GeoLookup, Sink, TouchCache, UserAgentLookup
     from trackstream.settings import Settings
     from trackstream.storage.explain import Explanation
+    from trackstream.storage.patience import Patience
 
 __all__ = [
     "Explain",
@@ -134,16 +134,18 @@ async def run_steps(steps: Sequence[Step[T]], subject: T, parts: Parts) -> Refus
 
 
 async def deliver(
-    messages: list[Message], parts: Parts, *, timeout_s: float | None = None
+    messages: list[Message], parts: Parts, *, patience: Patience | None = None
 ) -> Refusal | None:
     """Write the messages; None when all of them are acknowledged by all replicas."""
     if not messages:
         return None
     started_s = time.perf_counter()
-    limit = contextlib.nullcontext() if timeout_s is None else asyncio.timeout(timeout_s)
     try:
-        async with limit:
+        if patience is None:
             await parts.sink.send(messages)
+        else:
+            async with patience.limit():
+                await parts.sink.send(messages)
     except (Undelivered, TimeoutError):
         return Refusal(
             Reason.UNAVAILABLE, "the log did not acknowledge in time: send the same again"

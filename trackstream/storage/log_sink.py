@@ -16,9 +16,10 @@ from aiokafka.errors import (
     MessageSizeTooLargeError,
     RecordListTooLargeError,
 )
-from aiokafka.partitioner import DefaultPartitioner
 
 from trackstream.ports import Undelivered
+from trackstream.storage.lanes import Lanes
+from trackstream.storage.patience import Patience
 from trackstream.storage.topics import bootstrap_servers, largest_message_bytes
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ __all__ = ["KafkaSink", "UnwritableError"]
 
 _log = logging.getLogger(__name__)
 
-_LINGER_MS = 3
+_LINGER_S = 0.003
 _STOP_TIMEOUT_S = 5.0
 
 
@@ -55,7 +56,8 @@ class KafkaSink:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._timeout_s = float(settings.produce_timeout_s)
-        self._producer: AIOKafkaProducer | None = None
+        self._patience = Patience(self._timeout_s)
+        self._lanes: Lanes | None = None
         self._starting = asyncio.Lock()
         self._closed = False
 
@@ -74,9 +76,9 @@ class KafkaSink:
     async def stop(self) -> None:
         """Write what is pending, for some seconds at most, and disconnect."""
         self._closed = True
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            await _end(producer)
+        lanes, self._lanes = self._lanes, None
+        if lanes is not None:
+            await _end(lanes.producer, lanes)
 
     async def send(self, messages: list[tuple[str, bytes, bytes]]) -> None:
         """Write (topic without prefix, key, value) messages; see `ports.Sink.send`.
@@ -85,60 +87,50 @@ class KafkaSink:
             Undelivered: At least one was not acknowledged within the produce timeout.
             UnwritableError: Kafka does not take at least one.
         """
-        producer: AIOKafkaProducer | None = None
-        pending: list[asyncio.Future[object]] = []
+        lanes: Lanes | None = None
+        prefix = self._settings.topic_prefix
         try:
-            async with asyncio.timeout(self._timeout_s):
-                producer = await self._connected()
-                for topic, key, value in messages:
-                    acknowledged = await producer.send(
-                        self._settings.topic_prefix + topic, value, key=key
-                    )
-                    acknowledged.add_done_callback(_look_at)
-                    pending.append(acknowledged)
-                await asyncio.wait(pending) if pending else None
-            for acknowledged in pending:
-                acknowledged.result()
+            async with self._patience.limit():
+                lanes = self._lanes or await self._connected()
+                await lanes.send([(prefix + topic, key, value) for topic, key, value in messages])
         except (TimeoutError, KafkaTimeoutError) as error:
             raise Undelivered(f"Kafka did not acknowledge within {self._timeout_s:g} s") from error
         except (KafkaError, OSError) as error:
             # An idempotent producer that has lost its place in a sequence stays lost.
-            self._discard(producer)
+            self._discard(lanes)
             if isinstance(error, _HOPELESS):
                 raise UnwritableError(f"Kafka does not take it: {error!r}") from error
             raise Undelivered(f"Kafka refused: {error!r}") from error
 
-    async def _connected(self) -> AIOKafkaProducer:
-        if self._producer is not None:
-            return self._producer
+    async def _connected(self) -> Lanes:
         async with self._starting:
             if self._closed:
                 raise Undelivered("the sink is stopped")
-            if self._producer is None:
+            if self._lanes is None:
+                largest_bytes = largest_message_bytes(self._settings)
                 producer = AIOKafkaProducer(
                     bootstrap_servers=bootstrap_servers(self._settings.kafka_url),
                     client_id="trackstream",
                     acks="all",
                     enable_idempotence=True,
-                    linger_ms=_LINGER_MS,
+                    linger_ms=0,  # the lanes do
                     max_batch_size=256 * 1024,
-                    max_request_size=largest_message_bytes(self._settings),
+                    max_request_size=largest_bytes,
                     request_timeout_ms=self._settings.produce_timeout_s * 1000,
-                    partitioner=DefaultPartitioner(),
                 )
                 try:
                     await producer.start()
                 except BaseException:
                     await _end(producer)
                     raise
-                self._producer = producer
-            return self._producer
+                self._lanes = Lanes(producer, linger_s=_LINGER_S, max_message_bytes=largest_bytes)
+            return self._lanes
 
-    def _discard(self, producer: AIOKafkaProducer | None) -> None:
-        if producer is not None and self._producer is producer:
+    def _discard(self, lanes: Lanes | None) -> None:
+        if lanes is not None and self._lanes is lanes:
             _log.warning("starting a new Kafka producer after an error")
-            self._producer = None
-            ending = asyncio.ensure_future(_end(producer))
+            self._lanes = None
+            ending = asyncio.ensure_future(_end(lanes.producer, lanes))
             _ENDING.add(ending)
             ending.add_done_callback(_ENDING.discard)
 
@@ -146,16 +138,15 @@ class KafkaSink:
 _ENDING: set[asyncio.Future[None]] = set()  # asyncio keeps only weak references to tasks
 
 
-def _look_at(acknowledged: asyncio.Future[object]) -> None:
-    """Take note of a failure that nobody waits for any more, so that asyncio does not report it."""
-    if not acknowledged.cancelled():
-        acknowledged.exception()
-
-
-async def _end(producer: AIOKafkaProducer) -> None:
+async def _end(producer: AIOKafkaProducer, lanes: Lanes | None = None) -> None:
     try:
-        await asyncio.wait_for(producer.stop(), _STOP_TIMEOUT_S)
+        async with asyncio.timeout(_STOP_TIMEOUT_S):
+            if lanes is not None:
+                await lanes.flush()
+            await producer.stop()
     except (TimeoutError, KafkaError):
+        if lanes is not None:
+            lanes.abandon()
         # Its `stop` waits for ever for a broker that is away; there is no public way to give up.
         sender = producer._sender.sender_task  # noqa: SLF001 - see above
         if sender is not None:

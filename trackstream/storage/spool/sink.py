@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from trackstream.ports import Undelivered
 from trackstream.storage.log_sink import UnwritableError
+from trackstream.storage.patience import Patience
 from trackstream.storage.spool.drain import Drain
 from trackstream.storage.spool.queue import DiskQueue
 from trackstream.storage.spool.slots import left_behind, take_slot
@@ -69,7 +70,7 @@ class SpooledSink:
         self._clock_ms = clock_ms
         self._folder = settings.data_dir / "spool"
         self._max_bytes = settings.spool_max_mib * 2**20
-        self._patience_s = settings.spool_after_ms / 1000
+        self._patience = Patience(settings.spool_after_ms / 1000)
         self._state = SpoolState()
         self._drain = Drain(
             sink=sink,
@@ -141,7 +142,7 @@ class SpooledSink:
         is_direct = self._ready() and (self._queue is None or self._queue.empty)
         if is_direct:
             try:
-                async with asyncio.timeout(self._patience_s):
+                async with self._patience.limit():
                     await self._sink.send(messages)
             except UnwritableError:
                 raise
