@@ -56,10 +56,7 @@ def step(context: Context) -> Step:
         at_ms: int,
     ) -> None:
         effects.save(conversions, key, after)
-        for probe in outcome.probes:
-            effects.send("identity", scoped(probe.app_id, probe.identifier), probe)
-        for told in outcome.outcomes:
-            effects.send("identity", scoped(told.app_id, told.identifier), told)
+        tell(outcome, effects)
         decision = outcome.attribution
         if decision is not None:
             privacy = context.rules.current(decision.app_id, at_ms=at_ms).ip_privacy
@@ -67,6 +64,17 @@ def step(context: Context) -> Step:
         recount(activity, before, after, effects)
 
     return attribute
+
+
+def tell(outcome: GatherOutcome, effects: Effects) -> None:
+    """Ask and tell the identity log; tell the conversion's subject, too, by which touch it came."""
+    for probe in outcome.probes:
+        effects.send("identity", scoped(probe.app_id, probe.identifier), probe)
+    for told in outcome.outcomes:
+        effects.send("identity", scoped(told.app_id, told.identifier), told)
+    won = outcome.subject_outcome
+    if won is not None:
+        effects.send("raw", scoped(won.app_id, won.identifier), won)
 
 
 def recount(

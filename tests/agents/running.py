@@ -20,6 +20,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from trackstream import codec
 from trackstream.core.identifiers import scoped
 from trackstream.core.records import Envelope, RawEvent, Referral, Touch
+from trackstream.core.touches import subject_of_touch
 from trackstream.embedded.process import free_port
 from trackstream.storage.topics import bootstrap_servers
 
@@ -149,9 +150,13 @@ class Log:
         await self._producer.flush()
 
     async def touch(self, *touches: Touch) -> None:
+        """As the collector writes them."""
         for one in touches:
             for identifier in one.identifiers:
                 await self.write("identity", scoped(one.app_id, identifier), one)
+            subject = subject_of_touch(one)
+            if subject is not None:
+                await self.write("raw", subject, one)
         await self._producer.flush()
 
     async def until(self, look: Callable[[Log], R | None], *, timeout_s: float = 30.0) -> R:

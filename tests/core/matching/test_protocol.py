@@ -66,6 +66,12 @@ def test_any_order_ends_in_the_same_decisions(scenario: Scenario, seed: int) -> 
         world = World(rules=RULES, random=Random(seed + order))
         world.run(scenario)
         assert outcome(world) == want
+        won = {key: one.touch.touch_id for key, one in world.won.items() if one.touch}
+        assert won == {
+            key: touch_id
+            for key, (_, touch_id, *_) in want.items()
+            if touch_id and asked[key].kind == "install"
+        }
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -90,6 +90,8 @@ class World:
     owners: dict[str, IdentifierState] = field(default_factory=dict)
     conversions: dict[str, ConversionState] = field(default_factory=dict)
     published: dict[str, list[Attribution]] = field(default_factory=lambda: defaultdict(list))
+    won: dict[str, Outcome] = field(default_factory=dict)
+    """What the subject of each conversion was told last."""
     redeliveries: int = 20
     """How many messages are delivered once more. Bounded: each makes further messages."""
 
@@ -139,6 +141,10 @@ class World:
         self.conversions[key] = _stored(state, ConversionState)
         if out.attribution:
             self.published[key].append(out.attribution)
+        if out.subject_outcome:
+            old = self.won.get(key)
+            assert old is None or old.revision <= out.subject_outcome.revision
+            self.won[key] = out.subject_outcome
         return [*out.probes, *out.outcomes]
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from trackstream.core.credits import MODELS, credits_of
 from trackstream.core.matching.decide import Decision, Found, FoundPrior, decide
-from trackstream.core.matching.told import attribution, outcomes, probes
+from trackstream.core.matching.told import attribution, outcomes, probes, subject_outcome
 from trackstream.core.records import Answer, Attribution, Conversion, Credit, Outcome, Probe
 
 if TYPE_CHECKING:
@@ -66,10 +66,12 @@ class ConversionState(msgspec.Struct, frozen=True, array_like=True):
 
 
 class GatherOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes out: probes and outcomes to the identity log, the attribution if it is new."""
+    """What goes out: probes and outcomes to the identity log, the decision if it is new."""
 
     probes: list[Probe] = []
     outcomes: list[Outcome] = []
+    subject_outcome: Outcome | None = None
+    """For the conversion's subject, if it is new."""
     attribution: Attribution | None = None
     failed_models: dict[str, str] = {}
     """Models that have given no credits, and why."""
@@ -240,6 +242,7 @@ def _decided(
     return after, msgspec.structs.replace(
         out,
         outcomes=outcomes(after.conversion, decision, now),
+        subject_outcome=subject_outcome(after.conversion, decision, now),
         attribution=attribution(after, decision, now, shared, rules),
     )
 

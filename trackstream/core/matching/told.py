@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from trackstream.core.records import Conversion, Credit
     from trackstream.core.rules import Rules
 
-__all__ = ["attribution", "outcomes", "probes"]
+__all__ = ["attribution", "outcomes", "probes", "subject_outcome"]
+
+_WON = ("install", "reengagement")
 
 
 def probes(state: ConversionState, asked: list[str]) -> list[Probe]:
@@ -46,6 +48,28 @@ def outcomes(conversion: Conversion, decision: Decision, now: Decided) -> list[O
         for one in conversion.identifiers
         if not is_probabilistic(one)
     ]
+
+
+def subject_outcome(conversion: Conversion, decision: Decision, now: Decided) -> Outcome | None:
+    """What the conversion's subject is told, on `raw`: by which touch it was won, or won back.
+
+    None of other conversions, which win nobody, and of a decision that says of it what the one
+    before said: no touch, at first.
+    """
+    was, touch_id = now.previous_touch_id, now.touch_id
+    same = was == touch_id and (was is None or now.previous_method == now.method)
+    if same or conversion.kind not in _WON:
+        return None
+    return Outcome(
+        app_id=conversion.app_id,
+        identifier=conversion.subject.partition("|")[2],
+        conversion_id=conversion.conversion_id,
+        kind=conversion.kind,
+        at_ms=conversion.at_ms,
+        revision=now.revision,
+        method=decision.method,
+        touch=decision.touch,
+    )
 
 
 def attribution(
