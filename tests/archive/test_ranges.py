@@ -13,12 +13,11 @@ import pytest
 
 from tests.storage.records import AT_MS, DAY_MS, a_full_event, a_session, an_event
 from trackstream.archive.columns import SCHEMA, table
-from trackstream.archive.errors import ArchiveFencedError
 from trackstream.archive.place import Directory, Place, open_place
 from trackstream.archive.ranges import Message, PartitionRanges
 from trackstream.archive.verification import verify
 from trackstream.codec import encode
-from trackstream.storage.errors import InvalidValueError
+from trackstream.storage.errors import InvalidValueError, WriterFencedError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,7 +155,7 @@ def test_a_file_that_is_written_again_is_the_same_to_the_byte(place: Place) -> N
 def test_of_two_who_believe_that_a_partition_is_theirs_one_is_told(place: Place) -> None:
     one, other = loaded(place), loaded(place)
     one.append(messages(0, 5))
-    with pytest.raises(ArchiveFencedError):
+    with pytest.raises(WriterFencedError):
         other.append(messages(0, 7))
     assert offsets(place) == list(range(5))
     other.load()

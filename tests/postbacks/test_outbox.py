@@ -5,17 +5,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-import pytest
-from sqlalchemy import text
-
 from tests.core.postbacks.samples import a_touch, an_attribution
 from tests.postbacks.conftest import MASTER_KEY, future_ms, now_ms
 from trackstream.core.postbacks.outcomes import DEFAULT, Settled
 from trackstream.postbacks.listing import list_dead, resend
-from trackstream.postbacks.offsets import advance, claim
 from trackstream.postbacks.outbox import Taken, resolve_orphans, settle, take
-from trackstream.storage.database import transaction
-from trackstream.storage.errors import WriterFencedError
 from trackstream.storage.registry import Registry
 from trackstream.storage.sealing import MasterKey
 
@@ -154,21 +148,3 @@ def test_resending_by_hand_takes_the_dead_and_the_named_unknown(outbox: Outbox) 
     again = {one.postback_id: one for one in taken_by(outbox)}
     assert again.keys() == {ids["dead"], ids["unknown"]}
     assert {(one.attempt, one.tries) for one in again.values()} == {(2, 1)}
-
-
-def test_rows_and_offsets_are_one_and_a_replaced_reader_writes_nothing(outbox: Outbox) -> None:
-    outbox.destination()
-    partition = ("t.attributions", 0)
-    with transaction(outbox.engine) as connection:
-        old = claim(connection, "g", [partition])[partition]
-    assert old.next_offset is None
-    with transaction(outbox.engine) as connection:
-        advance(connection, "g", {partition: 7}, {partition: old.epoch})
-    with transaction(outbox.engine) as connection:
-        new = claim(connection, "g", [partition])[partition]
-    assert (new.next_offset, new.epoch) == (7, old.epoch + 1)
-    with pytest.raises(WriterFencedError), transaction(outbox.engine) as connection:
-        advance(connection, "g", {partition: 9}, {partition: old.epoch})
-    with outbox.engine.connect() as connection:
-        offsets = connection.execute(text("SELECT next_offset FROM consumer_offsets"))
-        assert offsets.scalars().all() == [7]

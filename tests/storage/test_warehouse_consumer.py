@@ -24,11 +24,11 @@ from tests.storage.records import (
 from trackstream.codec import encode
 from trackstream.embedded.kafka import EmbeddedKafka
 from trackstream.settings import Settings
+from trackstream.storage.consumer import group_of
 from trackstream.storage.errors import InvalidValueError, StorageError
 from trackstream.storage.log_sink import KafkaSink
 from trackstream.storage.topics import bootstrap_servers, ensure_topics
-from trackstream.storage.warehouse import Progress, run
-from trackstream.storage.warehouse.consumer import group_of
+from trackstream.storage.warehouse import READING, Progress, run
 from trackstream.storage.warehouse.writer import Writer
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ async def test_postgresql_decides_where_to_go_on_not_kafka(log: Log) -> None:
     # Kafka is told that all was read: a lie, as after a crash between its commit and ours.
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap_servers(log.settings.kafka_url),
-        group_id=group_of(log.settings),
+        group_id=group_of(READING.group, log.settings),
         enable_auto_commit=False,
     )
     await consumer.start()
@@ -161,7 +161,7 @@ async def test_kafka_is_told_too(log: Log) -> None:
         await log.until(lambda: log.count("fact_events") == 50)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap_servers(log.settings.kafka_url),
-        group_id=group_of(log.settings),
+        group_id=group_of(READING.group, log.settings),
         enable_auto_commit=False,
     )
     await consumer.start()
@@ -204,7 +204,7 @@ async def test_a_writer_that_was_replaced_unnoticed_joins_again_and_loses_nothin
         await log.send("events", an_event("a"))
         await log.until(lambda: log.count("fact_events") == 1)
         # As if the group had given the partitions to another, who has claimed them.
-        other = Writer(log.settings.postgres_url or "", group_of(log.settings))
+        other = Writer(log.settings.postgres_url or "", group_of(READING.group, log.settings))
         other.claim([(log.settings.topic_prefix + "events", n) for n in range(3)])
         other.close()
         await log.send("events", *(an_event(f"b{n}") for n in range(20)))
@@ -223,7 +223,7 @@ async def test_while_postgresql_is_away_it_waits_and_then_writes_all(
             for statement in statements:
                 connection.cursor().execute(statement)
 
-    with caplog.at_level(logging.INFO, "trackstream.storage.warehouse"):
+    with caplog.at_level(logging.INFO, "trackstream.storage.consumer"):
         async with _running(log.settings):
             await log.send("events", an_event("a"))
             await log.until(lambda: log.count("fact_events") == 1)
@@ -358,11 +358,12 @@ async def test_history_of_many_days_is_written(log: Log) -> None:
 async def test_a_topic_that_was_made_anew_is_read_from_its_start(
     log: Log, caplog: pytest.LogCaptureFixture
 ) -> None:
+    group, topic = group_of(READING.group, log.settings), log.settings.topic_prefix + "events"
     with closing(psycopg2.connect(log.settings.postgres_url)) as connection, connection:
         for number in range(3):
             connection.cursor().execute(
                 "INSERT INTO consumer_offsets VALUES (%s, %s, %s, 1000, 1, now())",
-                (group_of(log.settings), log.settings.topic_prefix + "events", number),
+                (group, topic, number),
             )
     await log.send("events", *(an_event(f"e{n}") for n in range(20)))
     async with _running(log.settings):
@@ -385,5 +386,6 @@ async def test_without_a_url_the_setting_is_named(kafka_url: str) -> None:
 
 
 def test_the_group_is_one_for_each_prefix() -> None:
-    assert group_of(Settings()) == "trackstream-warehouse"
-    assert group_of(Settings(topic_prefix="test.")) == "test.trackstream-warehouse"
+    group = READING.group
+    assert group_of(group, Settings()) == "trackstream-warehouse"
+    assert group_of(group, Settings(topic_prefix="test.")) == "test.trackstream-warehouse"

@@ -23,9 +23,14 @@ from tests.storage.records import (
 )
 from trackstream.codec import encode
 from trackstream.core.records import Campaign, Context, Tick
-from trackstream.storage.errors import StorageError, StorageUnavailableError, WriterFencedError
+from trackstream.storage.errors import (
+    RowsRefusedError,
+    StorageError,
+    StorageUnavailableError,
+    WriterFencedError,
+)
 from trackstream.storage.warehouse.batch import MAX_DAYS, Message, batches
-from trackstream.storage.warehouse.writer import RowsRefusedError, Writer
+from trackstream.storage.warehouse.writer import Writer
 
 if TYPE_CHECKING:
     from collections import Counter

@@ -3,7 +3,7 @@
 - `columns`: the Avro schema of events as Arrow types, and records as tables;
 - `place`: files that are whole or not there, in a directory or wherever fsspec writes;
 - `ranges`: which offsets are in which files, so that each event is in one file once;
-- `consumer`: reads the topic into ranges; `run` is the way in;
+- `consumer`: these as the steps of a consumer of the topic; `run` is the way in;
 - `verification`: counts rows against offsets.
 
 Needs the extra `archive`.

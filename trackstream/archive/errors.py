@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from trackstream.storage.errors import StorageError
 
-__all__ = ["ArchiveFencedError", "ArchiveMismatchError"]
-
-
-class ArchiveFencedError(StorageError):
-    """Another process writes this partition now: what was read for it is read again by that one."""
+__all__ = ["ArchiveMismatchError"]
 
 
 class ArchiveMismatchError(StorageError):

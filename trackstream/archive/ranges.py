@@ -24,9 +24,9 @@ import msgspec
 import pyarrow.parquet as pq
 
 from trackstream.archive.columns import table
-from trackstream.archive.errors import ArchiveFencedError
 from trackstream.codec import UndecodableError, decode
 from trackstream.core.records import Event
+from trackstream.storage.errors import WriterFencedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -139,7 +139,7 @@ class PartitionRanges:
         """Make the messages the next range, and write its files.
 
         Raises:
-            ArchiveFencedError: Another has made the next range; `load` tells how far it is.
+            WriterFencedError: Another has made the next range; `load` tells how far it is.
         """
         if self.unfinished is not None:
             raise ValueError("there is an unfinished range")
@@ -156,7 +156,7 @@ class PartitionRanges:
             files=[PlannedFile(path=path, rows=len(read[path])) for path in sorted(read)],
         )
         if not self._place.create(_plan_path(plan), msgspec.json.encode(plan)):
-            raise ArchiveFencedError(f"another process archives {self._owner} now")
+            raise WriterFencedError(f"another process archives {self._owner} now")
         self.next_offset, self.unfinished = last + 1, plan
         self.finish(messages)
         return plan

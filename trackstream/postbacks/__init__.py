@@ -6,10 +6,9 @@ reading a decision again queues nothing again. A row is marked before its reques
 that dies in between leaves it marked, and nobody guesses what became of it.
 
 - `destinations`: registering whom to tell;
-- `offsets`: claims of partitions, and the offsets beside the rows;
 - `outbox`: the rows: queueing, taking, settling;
 - `listing`: what was given up, and queueing it again by hand;
-- `consumer`: reads the topic into the outbox;
+- `consumer`: reads the topic into the outbox, as the steps of a consumer;
 - `client`: one request, to public addresses alone;
 - `sender`: takes what is due and sends it;
 - `service`: both together; `run` is the way in.

@@ -40,7 +40,6 @@ async def run(
 
     Raises:
         StorageError: PostgreSQL refuses what is done here, or a secret does not open.
-        KafkaError: Kafka does not answer at the start.
     """
     lease_s = max(_SHORTEST_LEASE_S, _LEASE_FACTOR * settings.postbacks_timeout_s)
     engine = make_engine(settings.postgres_url)

@@ -8,6 +8,7 @@ __all__ = [
     "LookupDatabaseError",
     "MasterKeyError",
     "NotFoundError",
+    "RowsRefusedError",
     "StorageError",
     "StorageUnavailableError",
     "TopicMismatchError",
@@ -47,5 +48,9 @@ class TopicMismatchError(StorageError):
     """A topic exists otherwise than the settings say: the operator must change one of them."""
 
 
+class RowsRefusedError(StorageError):
+    """PostgreSQL refuses a value in the batch, and would so at every try."""
+
+
 class WriterFencedError(StorageError):
-    """Another warehouse writer owns the partition now: this one's transaction was rolled back."""
+    """Another process writes this partition now: what was read for it is read again by that one."""

@@ -9,14 +9,13 @@ moment at which one is there without the other, and a crash anywhere repeats not
 - `batch`: messages as staged rows, ready to write;
 - `days`: the partitions of `fact_events`;
 - `writer`: claims of partitions, and the transaction;
-- `recorder`: writing beside reading, through outages and past bad rows;
-- `consumer`: the loop;
-- `service`: that loop beside the refreshing of views; `run` is the way in;
+- `consumer`: these as the steps of a consumer of the topics;
+- `service`: that consumer beside the refreshing of views; `run` is the way in;
 - `progress`: what was written so far.
 """
 
-from trackstream.storage.warehouse.consumer import GROUP, TOPICS
+from trackstream.storage.warehouse.consumer import READING
 from trackstream.storage.warehouse.progress import Progress
 from trackstream.storage.warehouse.service import run
 
-__all__ = ["GROUP", "TOPICS", "Progress", "run"]
+__all__ = ["READING", "Progress", "run"]

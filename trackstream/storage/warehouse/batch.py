@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from trackstream.codec import UndecodableError, decode
 from trackstream.core.reasons import Reason
 from trackstream.core.records import Attribution, Event, PersonLink, Rejected, Session
+from trackstream.storage.consumer import Message
 from trackstream.storage.warehouse.rows import (
     DAY_MS,
     Row,
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from trackstream.core.records import Record
+    from trackstream.storage.errors import RowsRefusedError
 
-__all__ = ["MAX_DAYS", "Batch", "Message", "batches", "refused"]
+__all__ = ["MAX_DAYS", "Batch", "Message", "batches", "halves"]
 
 MAX_DAYS = 32
 """Days of events in one transaction: each is a partition, with its indexes locked and open."""
@@ -36,14 +38,14 @@ MAX_DAYS = 32
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 
 
-class Message(NamedTuple):
-    """A message as it was read; `refusal` is set when its rows were refused before."""
+class _Refused(NamedTuple):
+    """A message whose rows were refused, and why; otherwise as `Message`."""
 
     topic: str
     partition: int
     offset: int
     value: bytes | None
-    refusal: str | None = None
+    refusal: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,18 +59,32 @@ class Batch:
         next_offsets: By (topic, partition), the offset after the batch.
     """
 
-    messages: Sequence[Message]
+    messages: Sequence[Message | _Refused]
     csv: dict[str, bytes]
     days: frozenset[int]
     next_offsets: dict[tuple[str, int], int]
 
 
-def refused(message: Message, why: str) -> Message:
-    """The message, to be kept as rejected instead."""
-    return message._replace(refusal=why)
+def halves(batch: Batch, error: RowsRefusedError, *, version: str) -> list[Batch]:
+    """A batch that PostgreSQL refuses in two; of one message, the message as a rejected one.
+
+    Raises:
+        RowsRefusedError: Not even the row that says so can be written.
+    """
+    messages = batch.messages
+    if len(messages) > 1:
+        middle = len(messages) // 2
+        return [
+            *batches(messages[:middle], version=version),
+            *batches(messages[middle:], version=version),
+        ]
+    message = messages[0]
+    if isinstance(message, _Refused):
+        raise error
+    return list(batches([_Refused(*message, str(error))], version=version))
 
 
-def batches(messages: Sequence[Message], *, version: str) -> Iterator[Batch]:
+def batches(messages: Sequence[Message | _Refused], *, version: str) -> Iterator[Batch]:
     """The messages in as few batches as their days allow, in order.
 
     What cannot be decoded, or was refused, becomes a row of `rejected` with the original bytes.
@@ -118,7 +134,7 @@ class _Rows:
         elif isinstance(record, Rejected):
             self._rejected.append(rejected_row(record))
 
-    def batch(self, messages: Sequence[Message]) -> Batch:
+    def batch(self, messages: Sequence[Message | _Refused]) -> Batch:
         rows = {
             "fact_events": self._events,
             "fact_sessions": [session_row(one) for one in self._sessions.values()],
@@ -138,8 +154,8 @@ class _Rows:
         )
 
 
-def _record(message: Message, version: str) -> Record:
-    if message.refusal is not None:
+def _record(message: Message | _Refused, version: str) -> Record:
+    if isinstance(message, _Refused):
         return _rejected(message, Reason.INVALID_VALUE, message.refusal, version)
     try:
         record = decode(message.value)
@@ -155,7 +171,7 @@ def _record(message: Message, version: str) -> Record:
     return record
 
 
-def _rejected(message: Message, reason: Reason, detail: str, version: str) -> Rejected:
+def _rejected(message: Message | _Refused, reason: Reason, detail: str, version: str) -> Rejected:
     return Rejected(
         # The same whenever the message is read again.
         rejected_id=f"warehouse:{message.topic}:{message.partition}:{message.offset}",

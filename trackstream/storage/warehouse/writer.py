@@ -1,22 +1,17 @@
-"""The transaction: rows and offsets together, by the one writer that owns the partitions.
-
-Whoever is assigned a partition claims it: the epoch beside its offset counts up. A writer that was
-replaced without noticing (a long pause, a lost network) finds another epoch than its own, and its
-transaction is rolled back.
-"""
+"""The transaction: rows and offsets together, by the one writer that owns the partitions."""
 
 from __future__ import annotations
 
 import io
 from collections import Counter
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
-from psycopg2.extras import execute_values
 
+from trackstream.storage.consumer.offsets import advance, by_cursor, claim
 from trackstream.storage.database import connect
-from trackstream.storage.errors import StorageError, StorageUnavailableError, WriterFencedError
+from trackstream.storage.errors import RowsRefusedError, StorageError, StorageUnavailableError
 from trackstream.storage.warehouse import persons
 from trackstream.storage.warehouse.days import Days
 from trackstream.storage.warehouse.statements import AFTER, DIMENSIONS, INSERTS, STAGED
@@ -26,12 +21,11 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
+    from trackstream.storage.consumer import Partition
+    from trackstream.storage.consumer.offsets import Claim
     from trackstream.storage.warehouse.batch import Batch
 
-__all__ = ["Claim", "Partition", "RowsRefusedError", "Writer"]
-
-Partition = tuple[str, int]
-"""Topic, with its prefix, and number."""
+__all__ = ["Writer"]
 
 _CHUNK_BYTES = 1 << 18
 
@@ -42,19 +36,8 @@ _NO_PARTITION = "23514"  # check_violation; the warehouse's tables have no other
 _OF_THE_MOMENT = frozenset({"08", "40", "53", "55", "57", "58"})
 
 
-class RowsRefusedError(StorageError):
-    """PostgreSQL refuses a value in the batch, and would so at every try."""
-
-
 class _DayGoneError(RowsRefusedError):
     """A day's partition was dropped since we have seen it."""
-
-
-class Claim(NamedTuple):
-    """A partition that is ours: the offset to go on from (None: nothing written yet), the epoch."""
-
-    next_offset: int | None
-    epoch: int
 
 
 class Writer:
@@ -83,22 +66,8 @@ class Writer:
         Raises:
             StorageUnavailableError: Try again later.
         """
-        rows = [(self._group, topic, number) for topic, number in sorted(partitions)]
-        if not rows:
-            return {}
         with self._transaction() as cursor:
-            claimed = execute_values(
-                cursor,
-                "INSERT INTO consumer_offsets AS mine "
-                "(consumer_group, topic, partition, epoch, updated_at) VALUES %s "
-                "ON CONFLICT (consumer_group, topic, partition) "
-                "DO UPDATE SET epoch = mine.epoch + 1, updated_at = now() "
-                "RETURNING topic, partition, next_offset, epoch",
-                rows,
-                template="(%s, %s, %s, 1, now())",
-                fetch=True,
-            )
-        return {(topic, number): Claim(*rest) for topic, number, *rest in claimed}
+            return claim(by_cursor(cursor), self._group, partitions)
 
     def write(self, batch: Batch, epochs: dict[Partition, int]) -> Counter[str]:
         """Write a batch's rows and offsets; return the number of rows by table.
@@ -124,7 +93,7 @@ class Writer:
             self._ensure_days(batch.days)
         with self._transaction() as cursor:
             # First, so that a new owner's claim waits for this transaction, and sees its offsets.
-            self._advance(cursor, batch.next_offsets, epochs)
+            advance(by_cursor(cursor), self._group, batch.next_offsets, epochs)
             if "person_links" in batch.csv:
                 cursor.execute(persons.LOCK)
             elif "fact_events" in batch.csv:
@@ -144,30 +113,6 @@ class Writer:
             if "fact_events" in batch.csv:
                 cursor.execute(persons.FOLLOW_EVENTS)
         return +written
-
-    def _advance(
-        self, cursor: Any, next_offsets: dict[Partition, int], epochs: dict[Partition, int]
-    ) -> None:
-        rows = [
-            (self._group, topic, number, offset, epochs[topic, number])
-            for (topic, number), offset in sorted(next_offsets.items())
-        ]
-        moved = execute_values(
-            cursor,
-            "UPDATE consumer_offsets AS mine "
-            "SET next_offset = new.next_offset, updated_at = now() "
-            "FROM (VALUES %s) AS new (consumer_group, topic, partition, next_offset, epoch) "
-            "WHERE mine.consumer_group = new.consumer_group AND mine.topic = new.topic "
-            "AND mine.partition = new.partition AND mine.epoch = new.epoch "
-            "RETURNING mine.topic, mine.partition",
-            rows,
-            template="(%s, %s, %s, %s::bigint, %s)",
-            page_size=len(rows),
-            fetch=True,
-        )
-        if len(moved) != len(rows):
-            lost = sorted(next_offsets.keys() - {tuple(one) for one in moved})
-            raise WriterFencedError(f"another writer owns {lost}")
 
     def _ensure_days(self, days: Iterable[int]) -> None:
         with self._translated():
