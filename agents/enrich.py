@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agents.ticks import each_due
-from tables.app_activity import expired, is_kept, row_key
+from tables import app_activity, funnel_activity
 from trackstream.core.identifiers import scoped
 from trackstream.core.records import Envelope, Outcome, Tick, Touch
 from trackstream.core.visits import VisitorState, learnt, passed, visit
@@ -13,8 +13,8 @@ from trackstream.core.visits import VisitorState, learnt, passed, visit
 if TYPE_CHECKING:
     from agents.steps import At, Context, Step
     from agents.work import Effects
+    from tables import Tables
     from tables.base import StateTable
-    from trackstream.core.activity import AppActivity
     from trackstream.core.records import Record
     from trackstream.core.visits import VisitOutcome
 
@@ -26,8 +26,8 @@ TOPIC = "raw"
 
 def step(context: Context) -> Step:
     """What is done with one message of `raw`."""
-    visitors, activity = context.tables.visitors, context.tables.app_activity
-    rules, deps = context.rules, context.deps
+    tables, rules, funnels, deps = context.tables, context.rules, context.funnels, context.deps
+    visitors = tables.visitors
 
     def enrich(record: Record, at: At, effects: Effects) -> None:
         match record:
@@ -39,17 +39,17 @@ def step(context: Context) -> Step:
                     place=deps.geo.place(record.ip),
                     user_agent=deps.user_agents.parse(record.user_agent),
                     rules=rules.current(record.app_id, at_ms=at.ms),
+                    funnels=funnels.current(record.app_id, at_ms=at.ms),
                 )
                 effects.save(visitors, record.subject, state)
                 send(outcome, effects)
-                count(activity, record.app_id, outcome, at, effects)
+                count(tables, record.app_id, outcome, at, effects)
                 context.metrics.count(
                     "trackstream_duplicates_total", outcome.duplicates, agent=AGENT
                 )
             case Tick():
                 each_due(visitors, record, at, effects, pass_time)
-                for old in expired(activity, at.partition, at_ms=at.ms):
-                    effects.save(activity, old, None)
+                expire(tables, at, effects)
             case Touch() | Outcome():
                 learn(visitors, record, at, effects)
             case _:
@@ -74,17 +74,22 @@ def learn(
         effects.save(visitors, at.key, after)
 
 
-def count(
-    activity: StateTable[AppActivity],
-    app_id: str,
-    outcome: VisitOutcome,
-    at: At,
-    effects: Effects,
-) -> None:
-    """Count what the envelope changes of the app's windows."""
+def count(tables: Tables, app_id: str, outcome: VisitOutcome, at: At, effects: Effects) -> None:
+    """Count what the envelope changes of the app's windows and funnels."""
     for begin_ms, change in outcome.activity.items():
-        if is_kept(begin_ms, at_ms=at.ms):
-            effects.count(activity, row_key(begin_ms, app_id), change)
+        if app_activity.is_kept(begin_ms, at_ms=at.ms):
+            effects.count(tables.app_activity, app_activity.row_key(begin_ms, app_id), change)
+    for place, counted in outcome.funnels.items():
+        if funnel_activity.is_kept(place.day, at_ms=at.ms):
+            effects.count(tables.funnel_activity, funnel_activity.row_key(place, app_id), counted)
+
+
+def expire(tables: Tables, at: At, effects: Effects) -> None:
+    """Delete rows of the partition that are too old to be shown."""
+    for window in app_activity.expired(tables.app_activity, at.partition, at_ms=at.ms):
+        effects.save(tables.app_activity, window, None)
+    for row in funnel_activity.expired(tables.funnel_activity, at.partition, at_ms=at.ms):
+        effects.save(tables.funnel_activity, row, None)
 
 
 def send(outcome: VisitOutcome, effects: Effects) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tables import Tables
     from trackstream.core.models import Weigh
     from trackstream.core.records import Record
-    from trackstream.ports import Deps, RulesBook
+    from trackstream.ports import Deps, FunnelsBook, RulesBook
 
 __all__ = ["At", "Context", "Step", "run"]
 
@@ -69,6 +69,7 @@ class Context:
     tables: Tables
     deps: Deps
     rules: RulesBook
+    funnels: FunnelsBook
     models: Mapping[str, Weigh]
     """Multi-touch models by name."""
     topic_prefix: str

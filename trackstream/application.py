@@ -33,6 +33,7 @@ from trackstream.http.worker.collecting import CollectingWeb
 from trackstream.ports import Deps
 from trackstream.settings import Settings, SettingsError
 from trackstream.storage.database import make_engine
+from trackstream.storage.funnels_book import CachedFunnels, NoFunnels
 from trackstream.storage.geo import MaxMindGeo, default_city_database
 from trackstream.storage.rules_book import CachedRules, DefaultRules
 from trackstream.storage.topics import bootstrap_servers, ensure_topics, largest_message_bytes
@@ -66,10 +67,11 @@ class Application(faust.App):
     state_tables: Tables
     metrics: Metrics
     rules_book: CachedRules | DefaultRules
+    funnels_book: CachedFunnels | NoFunnels
     _views_mounted = False
 
     async def on_first_start(self) -> None:
-        """Make the directories and all topics, and read the rules of apps.
+        """Make the directories and all topics, and read the rules and the funnels of apps.
 
         Raises:
             StorageError: Kafka refuses, or PostgreSQL, where one is configured, does not answer.
@@ -87,6 +89,8 @@ class Application(faust.App):
         )
         if isinstance(self.rules_book, CachedRules):
             await self.rules_book.start()
+        if isinstance(self.funnels_book, CachedFunnels):
+            await self.funnels_book.start()
         _collect_less()
 
     def _crash(self, reason: BaseException) -> None:
@@ -99,10 +103,12 @@ class Application(faust.App):
         super()._crash(reason)
 
     async def on_stop(self) -> None:
-        """Stop keeping up with the rules of apps."""
+        """Stop keeping up with the rules and the funnels of apps."""
         await super().on_stop()
         if isinstance(self.rules_book, CachedRules):
             await self.rules_book.stop()
+        if isinstance(self.funnels_book, CachedFunnels):
+            await self.funnels_book.stop()
 
     def on_webserver_init(self, web: Web) -> None:
         """Add the worker's web views to Faust's web server, once: its command calls this twice."""
@@ -113,6 +119,7 @@ class Application(faust.App):
             cast("aiohttp.Web", web).web_app,
             app=self,
             tables=self.state_tables,
+            funnels_book=self.funnels_book,
             metrics=self.metrics.render,
         )
 
@@ -229,6 +236,7 @@ def create_app(settings: Settings) -> Application:
     app.metrics = Metrics()
     base = rules_of(settings)
     app.rules_book = _rules_book(settings, base)
+    app.funnels_book = _funnels_book(settings)
     app.state_tables = tables.define(
         app,
         rules=base,
@@ -247,6 +255,7 @@ def create_app(settings: Settings) -> Application:
                 version=importlib.metadata.version("trackstream"),
             ),
             rules=app.rules_book,
+            funnels=app.funnels_book,
             models=_models(),
             topic_prefix=settings.topic_prefix,
             metrics=app.metrics,
@@ -260,6 +269,12 @@ def _rules_book(settings: Settings, base: rules.Rules) -> CachedRules | DefaultR
     if settings.postgres_url is None:
         return DefaultRules(base)
     return CachedRules(make_engine(settings.postgres_url), base=base)
+
+
+def _funnels_book(settings: Settings) -> CachedFunnels | NoFunnels:
+    if settings.postgres_url is None:
+        return NoFunnels()
+    return CachedFunnels(make_engine(settings.postgres_url))
 
 
 def _models() -> dict[str, Weigh]:

@@ -33,7 +33,13 @@ def test_the_collector_answers_on_the_workers_port(
         assert worker.get("/health/ready") == (200, {"status": "ready"})
         assert worker.get("/collector/ready")[1]["status"] in {"ready", "not ready"}
         assert "trackstream" in worker.get("/collector/metrics")[1]
-        assert worker.get("/tables")[1][0]["name"] == "visitors"
+        assert [one["name"] for one in worker.get("/tables")[1]] == [
+            "visitors",
+            "touchpoints",
+            "conversions",
+        ]
+        assert worker.get("/apps/demo/live")[1]["app_id"] == "demo"
+        assert worker.get("/funnels/live?app_id=demo")[1]["funnels"] == []
     finally:
         code = worker.stop()
     assert code == 0, worker.log()

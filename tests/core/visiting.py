@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from trackstream.core.funnel_progress import NO_FUNNELS, LiveFunnels
 from trackstream.core.lookups import Place, UserAgent
 from trackstream.core.records import Context, Envelope, RawEvent
 from trackstream.core.rules import DEFAULT, Rules
@@ -33,10 +34,20 @@ def envelope(
 
 
 def apply(
-    state: VisitorState | None, one: Envelope, offset: int, rules: Rules = DEFAULT
+    state: VisitorState | None,
+    one: Envelope,
+    offset: int,
+    rules: Rules = DEFAULT,
+    funnels: LiveFunnels = NO_FUNNELS,
 ) -> tuple[VisitorState, VisitOutcome]:
     after, out = visit(
-        state, one, offset=offset, place=Place(country="AT"), user_agent=UserAgent(), rules=rules
+        state,
+        one,
+        offset=offset,
+        place=Place(country="AT"),
+        user_agent=UserAgent(),
+        rules=rules,
+        funnels=funnels,
     )
     return msgspec.msgpack.decode(msgspec.msgpack.encode(after), type=VisitorState), out
 

@@ -8,6 +8,7 @@ import msgspec
 
 from trackstream.core.activity import Slices
 from trackstream.core.enrichment import clock_error_ms
+from trackstream.core.funnel_progress import Followed
 from trackstream.core.identifiers import person_of
 from trackstream.core.last_touch import TouchMark, told, touched
 from trackstream.core.records import Touch
@@ -47,6 +48,8 @@ class VisitorState(msgspec.Struct, frozen=True, array_like=True):
     """Slices of 5 minutes in which it had events, and conversions."""
     touches: list[TouchMark] = []
     """By which it came, as far as is known: see `core.last_touch`."""
+    funnels: dict[str, Followed] = {}
+    """How far it has come in its app's funnels, by their names."""
 
     @property
     def error_ms(self) -> int:

@@ -18,6 +18,7 @@ from trackstream.core import sessions
 from trackstream.core.activity import AppActivity, counted
 from trackstream.core.cells import Moment, cell_of, mark
 from trackstream.core.enrichment import clock_offset_ms, device_ms, enriched
+from trackstream.core.funnel_progress import NO_FUNNELS, Changes, LiveFunnels, follow
 from trackstream.core.identifiers import person_of
 from trackstream.core.last_touch import came_by, in_use
 from trackstream.core.matching.ask import conversion_of, is_conversion, probes_of
@@ -54,6 +55,8 @@ class VisitOutcome(msgspec.Struct, frozen=True, kw_only=True):
     persons: list[PersonLink] = []
     activity: dict[int, AppActivity] = {}
     """Changes of the app's windows, by where they begin; none in a replay."""
+    funnels: Changes = {}
+    """Changes of the counts of its funnels; none in a replay."""
     duplicates: int = 0
     """Events dropped because another message had brought their id before."""
 
@@ -66,6 +69,7 @@ def visit(
     place: Place,
     user_agent: UserAgent,
     rules: Rules,
+    funnels: LiveFunnels = NO_FUNNELS,
 ) -> tuple[VisitorState, VisitOutcome]:
     """Apply one envelope to its subject's state.
 
@@ -76,6 +80,7 @@ def visit(
         place: where `envelope.ip` is.
         user_agent: `envelope.user_agent`, parsed.
         rules: gaps, bounds, conversions.
+        funnels: of the app, that are counted live.
 
     Returns:
         The state after, and what to send: each event once, sessions that opened or were merged
@@ -123,8 +128,15 @@ def visit(
     naming = first_of_each(seen)
     after, links = linked(after, naming, everything=replay)
     after, persons = told(after, naming, everything=replay)
+    events = [private_event(_in_session(one, after), rules.ip_privacy) for one in seen]
+    progress: Changes = {}
+    if not replay and (funnels or after.funnels):
+        known, progress = follow(
+            after.funnels, funnels, events, sessions=records, at_ms=envelope.received_at_ms
+        )
+        after = msgspec.structs.replace(after, funnels=known)
     return after, VisitOutcome(
-        events=[private_event(_in_session(one, after), rules.ip_privacy) for one in seen],
+        events=events,
         sessions=records,
         links=links,
         probes=[
@@ -135,6 +147,7 @@ def visit(
         ],
         persons=persons,
         activity=activity,
+        funnels=progress,
         duplicates=len(envelope.events) - len(raws),
     )
 
