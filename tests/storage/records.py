@@ -10,6 +10,7 @@ from trackstream.core.records import (
     Candidate,
     Context,
     Event,
+    LastTouch,
     Referral,
     Rejected,
     Session,
@@ -84,6 +85,16 @@ def a_full_event() -> Event:
         asn_organization="Deutsche Telekom AG",
         referrer_type="search",
         referrer_name="Google",
+        touch=LastTouch(
+            touch_id="t1",
+            kind="click",
+            at_ms=AT_MS - 1,
+            campaign_id="spring",
+            ad_group="g",
+            channel="paid",
+            network="adnet",
+            method="click_probabilistic",
+        ),
     )
 
 

@@ -132,6 +132,13 @@ def test_an_event_is_kept_with_everything_it_says(warehouse: Warehouse) -> None:
         "asn_organization": "Deutsche Telekom AG",
         "referrer_type": "search",
         "referrer_name": "Google",
+        "touch_id": "t1",
+        "touch_kind": "click",
+        "touched_at": datetime(2025, 7, 10, 12, 0, 0, 122_000, UTC),
+        "touch_campaign_id": "spring",
+        "touch_channel": "paid",
+        "touch_network": "adnet",
+        "touch_method": "click_probabilistic",
     }
 
 

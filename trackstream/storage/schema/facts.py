@@ -89,6 +89,13 @@ fact_events = Table(
     text("asn_organization"),
     Column("referrer_type", Text, comment="search, social, email, paid, direct, …"),
     Column("referrer_name", Text, comment="a service's, else a host's"),
+    Column("touch_id", Text, comment="by which its subject came last"),
+    Column("touch_kind", Text, comment="click or impression"),
+    time("touched_at"),
+    text("touch_campaign_id"),
+    text("touch_channel"),
+    text("touch_network"),
+    Column("touch_method", Text, comment="of a conversion that was attributed to it"),
     Index(None, "app_id", "person", "event_at"),
     postgresql_partition_by="RANGE (event_day)",
 )

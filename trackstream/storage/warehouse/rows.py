@@ -76,10 +76,22 @@ _EVENT = {
     **_same("referrer_type", "referrer_name"),
 }
 _event = _getter(_EVENT)
+_LAST_TOUCH = {
+    "touch_id": "touch_id",
+    "touch_kind": "kind",
+    "touched_at": "at_ms",
+    "touch_campaign_id": "campaign_id",
+    "touch_channel": "channel",
+    "touch_network": "network",
+    "touch_method": "method",
+}
+_last_touch = _getter(_LAST_TOUCH)
+_NO_LAST_TOUCH = (None,) * len(_LAST_TOUCH)
 EVENT_COLUMNS = (
     *_EVENT,
     *_CAMPAIGN,
     *_CONTEXT,
+    *_LAST_TOUCH,
     "event_day",
     "properties",
     "click_ids",
@@ -96,6 +108,7 @@ def event_row(event: Event) -> Row:
         *_event(event),
         *_campaign(campaign or _NO_CAMPAIGN),
         *_context(context or _NO_CONTEXT),
+        *(_last_touch(event.touch) if event.touch else _NO_LAST_TOUCH),
         event.timestamp_ms // DAY_MS,
         _json_text(event.properties),
         _json(campaign.click_ids) if campaign and campaign.click_ids else None,
