@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from trackstream.storage.expiring import Expiring
 from trackstream.storage.resting_redis import FAILED, TIMEOUT_S, RestingRedis
+from trackstream.storage.together import CLAIM, PUT, Item, Together
 
 __all__ = ["RedisTouchCache"]
 
@@ -24,12 +27,16 @@ class RedisTouchCache:
 
     def __init__(self, url: str | None, *, timeout_s: float = TIMEOUT_S) -> None:
         self._redis = RestingRedis(url, timeout_s=timeout_s)
+        self._claims = Together(self._redis, CLAIM)
+        self._puts = Together(self._redis, PUT)
         self._links = Expiring[str](_LOCAL_ENTRIES)
         self._nonces = Expiring[bool](_LOCAL_ENTRIES)
         self._sights = Expiring[str](_LOCAL_ENTRIES)
 
     async def close(self) -> None:
         """Close the connections."""
+        await self._claims.close()
+        await self._puts.close()
         await self._redis.close()
 
     async def remember_touch(
@@ -38,17 +45,14 @@ class RedisTouchCache:
         """Keep a click's deferred deep link, 7 days by its id, 24 hours by its fingerprint."""
         if deep_link is None:
             return
-        keys = [(_click(app_id, click_id), _CLICK_TTL_S)]
+        items = [Item(_click(app_id, click_id), deep_link, _CLICK_TTL_S * 1000)]
         if fingerprint is not None:
-            keys.append((_fingerprint(app_id, fingerprint), _FINGERPRINT_TTL_S))
-        if self._redis.usable:
-            async with self._redis.client.pipeline(transaction=False) as pipe:
-                for key, ttl_s in keys:
-                    pipe.set(key, deep_link, ex=ttl_s)
-                if await self._redis.ask(pipe.execute()) is not FAILED:
-                    return
-        for key, ttl_s in keys:
-            self._links.put(key, deep_link, ttl_s)
+            key = _fingerprint(app_id, fingerprint)
+            items.append(Item(key, deep_link, _FINGERPRINT_TTL_S * 1000))
+        answers = await asyncio.gather(*map(self._puts.ask, items))
+        if FAILED in answers:
+            for item in items:
+                self._links.put(item.key, deep_link, item.ttl_ms / 1000)
 
     async def deep_link(
         self, app_id: str, click_id: str | None, fingerprint: str | None
@@ -74,12 +78,8 @@ class RedisTouchCache:
         # Memory is asked in any case: it knows what was used while the server was away.
         if not self._nonces.put_new(nonce, True, ttl_s):
             return False
-        if self._redis.usable:
-            client = self._redis.client
-            answer = await self._redis.ask(client.set(f"nonce:{nonce}", "1", ex=ttl_s, nx=True))
-            if answer is not FAILED:
-                return answer is not None
-        return True
+        answer = await self._claims.ask(Item(f"nonce:{nonce}", "1", ttl_s * 1000))
+        return answer is FAILED or answer is None
 
     async def earlier_click(self, sight: str, click_id: str, ttl_ms: int) -> str | None:
         """The click id that came with this sight in the last `ttl_ms`; None if this is the first.
@@ -87,13 +87,9 @@ class RedisTouchCache:
         While the server is away: in this process.
         """
         name = f"sight:{sight}"
-        if self._redis.usable:
-            async with self._redis.client.pipeline(transaction=True) as pipe:
-                pipe.set(name, click_id, px=ttl_ms, nx=True)
-                pipe.get(name)
-                answer = await self._redis.ask(pipe.execute())
-            if answer is not FAILED:
-                return None if answer[0] else answer[1]
+        answer: str | None = await self._claims.ask(Item(name, click_id, ttl_ms))
+        if answer is not FAILED:
+            return answer
         earlier = self._sights.get(name)
         if earlier is None:
             self._sights.put(name, click_id, ttl_ms / 1000)
