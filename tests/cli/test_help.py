@@ -78,6 +78,7 @@ def test_every_command_of_the_contract_is_there() -> None:
         "models fit",
         "models list",
         "funnels check",
+        "funnels live",
         "funnels set",
         "funnels list",
         "funnels show",

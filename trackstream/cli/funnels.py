@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from trackstream.cli.base import Problem, example
+from trackstream.cli.funnels_live import live, percent
 from trackstream.cli.output import json_option, show
 from trackstream.cli.period import days, period_options
 
@@ -37,8 +38,12 @@ def funnels() -> None:
       event = "purchase"
       where = { price = { min = 10 } }
 
-    docs/funnels.md says what counts.
+    `live` has the counts of today within seconds, from the stream; `show` is exact, for any days,
+    from the database. docs/funnels.md says what counts.
     """  # noqa: D301 - click's mark for lines that are kept as they are
+
+
+funnels.add_command(live)
 
 
 @funnels.command(
@@ -120,17 +125,13 @@ def show_one(
             shares: dict[str, Any] = {"of_previous": one.of_previous, "of_first": one.of_first}
             rows.append({**about, **shares, "median_ms": one.median_ms})
         else:
-            shares = {"of_previous": _percent(one.of_previous), "of_first": _percent(one.of_first)}
+            shares = {"of_previous": percent(one.of_previous), "of_first": percent(one.of_first)}
             took = "" if one.median_ms is None else duration(round(one.median_ms))
             rows.append({**about, **shares, "median": took})
     columns = ["step", "event", "count", "of_previous", "of_first", "median"]
     show(rows, as_json=as_json, columns=columns, empty="")
     if end + timedelta(milliseconds=funnel.within_ms) > datetime.now(UTC):
         click.echo("The time of some who entered has not passed: they may come further.", err=True)
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{share:.1%}"
 
 
 def _list(found: Iterable[Funnel], *, as_json: bool) -> None:
