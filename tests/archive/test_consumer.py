@@ -10,23 +10,21 @@ import signal
 import sys
 from collections import Counter
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pyarrow.parquet as pq
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from click.testing import CliRunner
 
 from tests.storage.records import AT_MS, DAY_MS, an_event
 from trackstream.archive import Rolling, open_place, run, verify
-from trackstream.archive.consumer import READING
 from trackstream.archive.errors import ArchiveMismatchError
 from trackstream.archive.ranges import Message, PartitionRanges
 from trackstream.cli import main
 from trackstream.codec import encode
 from trackstream.settings import Settings
-from trackstream.storage.consumer import group_of
 from trackstream.storage.topics import bootstrap_servers, ensure_topics
 
 if TYPE_CHECKING:
@@ -146,36 +144,6 @@ async def test_files_are_written_at_a_size(settings: Settings) -> None:
     assert archived(place) == once(400)
 
 
-async def test_kafka_is_told_how_far_it_is(settings: Settings) -> None:
-    await send(settings, range(50))
-    place = open_place(str(settings.data_dir / "archive"))
-    async with running(settings):
-        await reached(lambda: whole(place, 50))
-    consumer: Any = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers(settings.kafka_url),
-        group_id=group_of(READING.group, settings),
-        enable_auto_commit=False,
-    )
-    await consumer.start()
-    partitions = [TopicPartition(settings.topic_prefix + "events", n) for n in range(2)]
-    consumer.assign(partitions)
-    told = [await consumer.committed(one) or 0 for one in partitions]
-    await consumer.stop()
-    assert sum(told) == 50
-
-
-async def test_partitions_are_shared_and_handed_over(settings: Settings) -> None:
-    place = open_place(str(settings.data_dir / "archive"))
-    async with running(settings):
-        sending = asyncio.create_task(send(settings, range(600), pause_s=0.005))
-        await reached(lambda: len(archived(place)) > 20)
-        async with running(settings):
-            await reached(lambda: len(archived(place)) > 250)
-        await sending
-        await reached(lambda: whole(place, 600))
-    assert archived(place) == once(600)
-
-
 def amid_a_range(place: Place) -> bool:
     names = place.files()
     plans = {one.removesuffix(".json") for one in names if one.endswith(".json")}
@@ -231,33 +199,6 @@ async def test_a_topic_that_was_made_anew_is_told(settings: Settings) -> None:
     with pytest.raises(ArchiveMismatchError, match="TRACKSTREAM_ARCHIVE_URL"):
         async with asyncio.timeout(30):
             await run(settings, stop=asyncio.Event(), place=place, rolling=SMALL)
-
-
-class Away:
-    """A place that does not answer for a while."""
-
-    def __init__(self, place: Place) -> None:
-        self.away = False
-        self._place = place
-
-    def __getattr__(self, name: str) -> Any:
-        if self.away:
-            raise OSError("away")
-        return getattr(self._place, name)
-
-
-async def test_a_place_that_is_away_is_waited_for(
-    settings: Settings, caplog: pytest.LogCaptureFixture
-) -> None:
-    place: Any = Away(open_place(str(settings.data_dir / "archive")))
-    async with running(settings, place=place):
-        place.away = True
-        await send(settings, range(100))
-        await reached(lambda: "the archive waits" in caplog.text)
-        place.away = False
-        await reached(lambda: whole(place, 100))
-    assert archived(place) == once(100)
-    assert "the archive goes on" in caplog.text
 
 
 async def test_verify_prints_a_line_for_each_partition_and_exits_by_what_it_finds(

@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaProducer
 from tests.core.postbacks.samples import an_attribution
 from tests.postbacks.conftest import MASTER_KEY, future_ms
 from trackstream.codec import encode
+from trackstream.postbacks.consumer import consume
 from trackstream.settings import Settings
 from trackstream.storage.topics import bootstrap_servers, ensure_topics
 
@@ -122,6 +123,21 @@ async def test_killed_in_the_middle_it_tells_nobody_twice_and_forgets_nothing(
     assert receiver.counted() == {f"/?shop%3Ai{number}": 1 for number in range(90)}
     # What hung had been received, but nobody can know: it is neither sent again nor forgotten.
     assert outbox.states().count("unknown") == 3
+
+
+async def test_the_sender_is_told_of_what_is_new(settings: Settings, outbox: Outbox) -> None:
+    outbox.destination()
+    stop, ready, queued = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    reading = asyncio.create_task(
+        consume(settings, outbox.engine, stop=stop, on_ready=ready.set, on_queued=queued.set)
+    )
+    await asyncio.wait_for(ready.wait(), 30)
+    assert not queued.is_set()
+    await decide(settings, range(1))
+    await asyncio.wait_for(queued.wait(), 30)
+    assert outbox.states() == ["due"]
+    stop.set()
+    await reading
 
 
 async def test_the_command_runs_until_it_is_told_to_stop(

@@ -1,17 +1,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sys
-import time
 from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import psycopg2
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 
 from tests.storage.records import (
     AT_MS,
@@ -22,18 +19,14 @@ from tests.storage.records import (
     an_event,
 )
 from trackstream.codec import encode
-from trackstream.embedded.kafka import EmbeddedKafka
 from trackstream.settings import Settings
 from trackstream.storage.consumer import group_of
 from trackstream.storage.errors import InvalidValueError, StorageError
-from trackstream.storage.log_sink import KafkaSink
 from trackstream.storage.topics import bootstrap_servers, ensure_topics
 from trackstream.storage.warehouse import READING, Progress, run
-from trackstream.storage.warehouse.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
     from trackstream.core.records import Record
 
@@ -137,41 +130,6 @@ async def test_a_restart_goes_on_where_the_rows_end(log: Log) -> None:
     assert progress.messages == 50
 
 
-async def test_postgresql_decides_where_to_go_on_not_kafka(log: Log) -> None:
-    await log.send("events", *(an_event(f"e{n}") for n in range(50)))
-    # Kafka is told that all was read: a lie, as after a crash between its commit and ours.
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers(log.settings.kafka_url),
-        group_id=group_of(READING.group, log.settings),
-        enable_auto_commit=False,
-    )
-    await consumer.start()
-    partitions = [TopicPartition(log.settings.topic_prefix + "events", n) for n in range(3)]
-    consumer.assign(partitions)
-    ends = await consumer.end_offsets(partitions)
-    await consumer.commit(ends)
-    await consumer.stop()
-    async with _running(log.settings):
-        await log.until(lambda: log.count("fact_events") == 50)
-
-
-async def test_kafka_is_told_too(log: Log) -> None:
-    await log.send("events", *(an_event(f"e{n}") for n in range(50)))
-    async with _running(log.settings):
-        await log.until(lambda: log.count("fact_events") == 50)
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers(log.settings.kafka_url),
-        group_id=group_of(READING.group, log.settings),
-        enable_auto_commit=False,
-    )
-    await consumer.start()
-    partitions = [TopicPartition(log.settings.topic_prefix + "events", n) for n in range(3)]
-    consumer.assign(partitions)
-    told = [await consumer.committed(one) or 0 for one in partitions]
-    await consumer.stop()
-    assert sum(told) == 50
-
-
 async def test_partitions_are_shared_and_handed_over_without_loss_or_repetition(log: Log) -> None:
     first, second = Progress(), Progress()
     enough = asyncio.Event()
@@ -195,109 +153,6 @@ async def test_partitions_are_shared_and_handed_over_without_loss_or_repetition(
     assert first.rows["fact_events"] + second.rows["fact_events"] == sent
     # A message's effect is committed once: nothing was read twice for being handed over.
     assert first.messages + second.messages == sent
-
-
-async def test_a_writer_that_was_replaced_unnoticed_joins_again_and_loses_nothing(
-    log: Log, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with _running(log.settings):
-        await log.send("events", an_event("a"))
-        await log.until(lambda: log.count("fact_events") == 1)
-        # As if the group had given the partitions to another, who has claimed them.
-        other = Writer(log.settings.postgres_url or "", group_of(READING.group, log.settings))
-        other.claim([(log.settings.topic_prefix + "events", n) for n in range(3)])
-        other.close()
-        await log.send("events", *(an_event(f"b{n}") for n in range(20)))
-        await log.until(lambda: log.count("fact_events") == 21)
-    assert "joining the group again" in caplog.text
-
-
-async def test_while_postgresql_is_away_it_waits_and_then_writes_all(
-    log: Log, postgres_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    name = urlsplit(log.settings.postgres_url or "").path[1:]
-
-    def administer(*statements: str) -> None:
-        with closing(psycopg2.connect(postgres_url)) as connection:
-            connection.autocommit = True
-            for statement in statements:
-                connection.cursor().execute(statement)
-
-    with caplog.at_level(logging.INFO, "trackstream.storage.consumer"):
-        async with _running(log.settings):
-            await log.send("events", an_event("a"))
-            await log.until(lambda: log.count("fact_events") == 1)
-            await asyncio.to_thread(
-                administer,
-                f"ALTER DATABASE {name} ALLOW_CONNECTIONS false",
-                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
-            )
-            await log.send("events", *(an_event(f"b{n}") for n in range(20)))
-            await log.until(lambda: "the warehouse waits" in caplog.text)
-            await asyncio.sleep(1)
-            await log.send("events", *(an_event(f"c{n}") for n in range(20)))
-            await asyncio.to_thread(administer, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-            await log.until(lambda: log.count("fact_events") == 41)
-    assert caplog.text.count("the warehouse waits") == 1
-    assert caplog.text.count("the warehouse goes on") == 1
-
-
-async def test_stopping_while_postgresql_is_away_loses_nothing(
-    log: Log, postgres_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    name = urlsplit(log.settings.postgres_url or "").path[1:]
-
-    def allow(word: str) -> None:
-        with closing(psycopg2.connect(postgres_url)) as connection:
-            connection.autocommit = True
-            connection.cursor().execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {word}")
-            connection.cursor().execute(
-                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
-            )
-
-    async with _running(log.settings):
-        await asyncio.to_thread(allow, "false")
-        # Two batches, so that the second must not be written without the first.
-        for batch in range(4):
-            await log.send("events", *(an_event(f"{batch}-{n}") for n in range(20)))
-            await asyncio.sleep(0.3)
-        await log.until(lambda: "the warehouse waits" in caplog.text)
-    await asyncio.to_thread(allow, "true")
-    assert log.count("fact_events") == 0
-    async with _running(log.settings):
-        await log.until(lambda: log.count("fact_events") == 80)
-
-
-async def test_kafka_may_be_away_at_the_start_and_later(migrated_url: str, tmp_path: Path) -> None:
-    broker = EmbeddedKafka(tmp_path)
-    await asyncio.to_thread(broker.start)
-    try:
-        settings = Settings(kafka_url=broker.url, postgres_url=migrated_url, topic_partitions=2)
-        await ensure_topics(settings)
-        sink = KafkaSink(settings)
-        await sink.send([("events", b"k", encode(an_event("a")))])
-        await sink.stop()
-        await asyncio.to_thread(broker.stop)
-        stop, progress = asyncio.Event(), Progress()
-        running = asyncio.create_task(run(settings, stop=stop, progress=progress))
-        for expected in (1, 2):
-            await asyncio.sleep(0.5)
-            assert not running.done()
-            await asyncio.to_thread(broker.start)
-            sink = KafkaSink(settings)
-            await sink.send([("events", b"k", encode(an_event(f"b{expected}")))])
-            await sink.stop()
-            async with asyncio.timeout(30):
-                while progress.rows["fact_events"] <= expected:  # noqa: ASYNC110 - a counter
-                    await asyncio.sleep(0.05)
-            await asyncio.to_thread(broker.stop)
-        began_s = time.monotonic()
-        stop.set()
-        await asyncio.wait_for(running, 20)
-        assert time.monotonic() - began_s < 15
-    finally:
-        await asyncio.to_thread(broker.stop)
-    assert progress.messages == 3
 
 
 async def test_one_bad_row_among_many_is_rejected_alone(log: Log) -> None:
@@ -383,9 +238,3 @@ async def test_a_database_that_is_not_migrated_ends_it_with_the_reason(
 async def test_without_a_url_the_setting_is_named(kafka_url: str) -> None:
     with pytest.raises(InvalidValueError, match="TRACKSTREAM_POSTGRES_URL"):
         await run(Settings(kafka_url=kafka_url), stop=asyncio.Event())
-
-
-def test_the_group_is_one_for_each_prefix() -> None:
-    group = READING.group
-    assert group_of(group, Settings()) == "trackstream-warehouse"
-    assert group_of(group, Settings(topic_prefix="test.")) == "test.trackstream-warehouse"
