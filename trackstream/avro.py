@@ -39,6 +39,8 @@ def _made(length: int) -> bytes:
 
 
 _LENGTHS = tuple(_made(length) for length in range(2048))
+_PRESENT_LENGTHS = tuple(b"\x02" + length for length in _LENGTHS)
+"""After the number of the branch that is not null."""
 
 
 def _bytes(out: bytearray, value: bytes) -> None:
@@ -136,26 +138,41 @@ def _record(
     schema: dict[str, Any], named: dict[str, Callable[[bytearray, Any], None]]
 ) -> Callable[[bytearray, Any], None]:
     names = [field["name"] for field in schema["fields"]]
-    types = [field["type"] for field in schema["fields"]]
-    nullable = [isinstance(one, list) for one in types]
-    puts = [
-        _compile(one[1] if isinstance(one, list) and one[0] == "null" else one, named)
-        for one in types
-    ]
-    fields = tuple(zip(puts, nullable, strict=True))
+    fields = tuple(_field(field["type"], named) for field in schema["fields"])
     # of a single name attrgetter gives the value itself; the name twice, and zip stops after one
     values = attrgetter(*(names * 2 if len(names) == 1 else names))
 
     def write(out: bytearray, record: Any) -> None:
-        for value, (put, is_nullable) in zip(values(record), fields, strict=False):
-            if is_nullable:
-                if value is None:
-                    out.append(0)
-                    continue
-                out.append(2)
-            put(out, value)
+        # Most fields are text that may be absent: those are written here, without a call each.
+        for value, (put, is_nullable, lengths) in zip(values(record), fields, strict=False):
+            if value is None and is_nullable:
+                out.append(0)
+            elif lengths is None:
+                put(out, value)
+            else:
+                data = value.encode()
+                if len(data) < 2048:
+                    out += lengths[len(data)]
+                    out += data
+                else:
+                    put(out, value)
 
     return write
+
+
+def _field(
+    schema: Any, named: dict[str, Callable[[bytearray, Any], None]]
+) -> tuple[Callable[[bytearray, Any], None], bool, tuple[bytes, ...] | None]:
+    """What writes it, whether it may be absent, and for text what goes before it, by length."""
+    match schema:
+        case ["null", "string"]:
+            return _compile(schema, named), True, _PRESENT_LENGTHS
+        case ["null", _]:
+            return _compile(schema, named), True, None
+        case "string":
+            return _string, False, _LENGTHS
+        case _:
+            return _compile(schema, named), False, None
 
 
 def _array(put: Callable[[bytearray, Any], None]) -> Callable[[bytearray, Any], None]:

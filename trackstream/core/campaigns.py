@@ -45,6 +45,7 @@ NETWORK_CLICK_IDS = frozenset(
 )
 """Parameters under which networks hand their own click ids on."""
 
+_MARKS = NETWORK_CLICK_IDS.union(UTM_NAMES)
 _MAX_CHARS = 512
 
 
@@ -57,9 +58,7 @@ def query_of(url: str) -> dict[str, str]:
 def marks(query: Mapping[str, str]) -> dict[str, str]:
     """The UTM names and networks' click ids among these, cleaned and bounded in length."""
     return {
-        name: clean(value)[:_MAX_CHARS]
-        for name, value in query.items()
-        if value and (name in NETWORK_CLICK_IDS or name in UTM_NAMES)
+        name: clean(value)[:_MAX_CHARS] for name, value in query.items() if value and name in _MARKS
     }
 
 

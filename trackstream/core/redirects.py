@@ -13,8 +13,10 @@ registered value.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote_plus, urlencode
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote, quote_plus, unquote_plus
 
 from trackstream.core.campaigns import CLICK_ID
 
@@ -25,6 +27,8 @@ __all__ = ["destination_of", "location_of"]
 
 _PLAY = ("https://play.google.com/", "http://play.google.com/", "market://")
 _AS_IT_IS = "!#$%&'()*+,/:;=?@[]~"
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
+"""What quoting leaves as it is: most values."""
 
 
 def destination_of(
@@ -41,30 +45,62 @@ def destination_of(
 
 def location_of(destination: str, *, click_id: str, marks: Mapping[str, str]) -> str:
     """The destination with the click id and the marks added; only ASCII, fit for a header."""
+    page = _parted(destination)
+    handed_on = {**marks, CLICK_ID: click_id}
+    if page.referrer is None:
+        return f"{page.before}{_added(page.named, handed_on)}{page.after}"
+    inner = page.referrer + _added(page.named, handed_on)
+    return f"{page.before}{quote(inner, safe='', errors='replace')}{page.after}"
+
+
+class _Parted(NamedTuple):
+    """A registered destination, ready for what is added to its query."""
+
+    before: str
+    """Up to what is added, which ends in `?`, `&` or `referrer=`."""
+    named: frozenset[str]
+    """The names that are registered with a value of their own."""
+    referrer: str | None
+    """What Play's referrer begins with; None for other pages."""
+    after: str
+    """The fragment, with its `#`."""
+
+
+@lru_cache(maxsize=4_096)
+def _parted(destination: str) -> _Parted:
+    """The same for each click on a link, and half of what a redirect would cost."""
     head, sharp, fragment = destination.partition("#")
     base, _, query = head.partition("?")
-    handed_on = {**marks, CLICK_ID: click_id}
-    if destination.startswith(_PLAY):
-        query = _with_referrer(query, handed_on)
-    else:
-        query = _with_parameters(query, handed_on)
-    return quote(f"{base}?{query}{sharp}{fragment}", safe=_AS_IT_IS, errors="replace")
-
-
-def _with_parameters(query: str, handed_on: Mapping[str, str]) -> str:
-    """The query as it is, but for an old click id, and behind it what it does not name itself."""
-    parts = [part for part in query.split("&") if part and _name(part) != CLICK_ID]
-    named = {_name(part) for part in parts}
-    added = [(name, value) for name, value in handed_on.items() if name not in named]
-    return "&".join([*parts, urlencode(added, errors="replace")])
-
-
-def _with_referrer(query: str, handed_on: Mapping[str, str]) -> str:
+    after = _ascii(f"{sharp}{fragment}")
     parts = [part for part in query.split("&") if part]
+    if not destination.startswith(_PLAY):
+        kept, named = _kept(query)
+        return _Parted(_ascii(f"{base}?{kept}"), named, None, after)
     registered = next((part for part in parts if _name(part) == "referrer"), "")
-    inner = _with_parameters(unquote_plus(registered.partition("=")[2]), handed_on)
-    kept = [part for part in parts if part is not registered]
-    return "&".join([*kept, "referrer=" + quote(inner, safe="", errors="replace")])
+    inner, named = _kept(unquote_plus(registered.partition("=")[2]))
+    others = [part for part in parts if part is not registered]
+    before = "&".join([*others, "referrer="])
+    return _Parted(_ascii(f"{base}?{before}"), named, inner, after)
+
+
+def _kept(query: str) -> tuple[str, frozenset[str]]:
+    """A query without an old click id, ready for more, and the names in it."""
+    parts = [part for part in query.split("&") if part and _name(part) != CLICK_ID]
+    return "".join(f"{part}&" for part in parts), frozenset(map(_name, parts))
+
+
+def _added(named: frozenset[str], handed_on: Mapping[str, str]) -> str:
+    """The parameters that are not `named`."""
+    pairs = []
+    for name, value in handed_on.items():
+        if name not in named:
+            plain = _PLAIN.fullmatch(value)
+            pairs.append(f"{name}={value if plain else quote_plus(value, errors='replace')}")
+    return "&".join(pairs)
+
+
+def _ascii(text: str) -> str:
+    return quote(text, safe=_AS_IT_IS, errors="replace")
 
 
 def _name(part: str) -> str:

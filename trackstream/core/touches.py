@@ -45,6 +45,13 @@ _SCREEN = re.compile(r"([0-9]{2,5})[x*]([0-9]{2,5})")
 _COST = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?")
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
 _MAX_CHARS = 256
+_READ = frozenset(
+    {
+        "ad_group", "adgroup", "channel", "creative", "device_id", "gaid", "idfa", "idfv",
+        "keyword", "network", "sub_id", "sub_publisher", "timezone", "user_id", "utm_term",
+    }
+)  # fmt: skip
+"""Names in a query whose values are taken as text."""
 _SUBJECTS = ("device:", "cookie:", "user:", "gaid:", "idfa:", "idfv:")
 """Identifiers that an event's subject can be, preferred first: see `core.envelopes`."""
 
@@ -123,19 +130,20 @@ def touch_of(
     An impression is found by a click id only when the network gave it one, since the redirect
     hands none on.
     """
+    given = _given(query)
     known_click = kind == "click" or click_id_of(query) == click_id
     identifiers = {
         "click": click_id if known_click else None,
-        "user": _usable(query.get("user_id")),
-        "device": _usable(query.get("device_id")),
-        "gaid": advertising_id(_given(query, "gaid")),
-        "idfa": advertising_id(_given(query, "idfa")),
-        "idfv": advertising_id(_given(query, "idfv")),
+        "user": _usable(given.get("user_id")),
+        "device": _usable(given.get("device_id")),
+        "gaid": advertising_id(given.get("gaid")),
+        "idfa": advertising_id(given.get("idfa")),
+        "idfv": advertising_id(given.get("idfv")),
         "cookie": visit.cookie_id,
     }
     named = [f"{name}:{value}" for name, value in identifiers.items() if value]
     print_ = fingerprint(visit.ip, visit.agent.os_name)
-    channel = link.channel or _given(query, "channel")
+    channel = link.channel or given.get("channel")
     found = marks(query)
     return Touch(
         touch_id=touch_id,
@@ -147,11 +155,11 @@ def touch_of(
         link_id=link.link_id,
         campaign_id=link.campaign_id,
         channel=channel,
-        network=link.network or _given(query, "network"),
-        ad_group=_given(query, "ad_group", "adgroup") or link.ad_group,
-        creative=_given(query, "creative"),
-        keyword=_given(query, "keyword", "utm_term"),
-        sub_publisher=_given(query, "sub_publisher", "sub_id"),
+        network=link.network or given.get("network"),
+        ad_group=given.get("ad_group") or given.get("adgroup") or link.ad_group,
+        creative=given.get("creative"),
+        keyword=given.get("keyword") or given.get("utm_term"),
+        sub_publisher=given.get("sub_publisher") or given.get("sub_id"),
         campaign=campaign_of(found, campaign_id=link.campaign_id, channel=channel)
         if found
         else None,
@@ -163,7 +171,7 @@ def touch_of(
         os_version=visit.agent.os_version,
         device_model=visit.agent.device_model,
         language=visit.language,
-        timezone=_given(query, "timezone"),
+        timezone=given.get("timezone"),
         screen=_screen(query.get("screen")),
         country=visit.country,
         bot=visit.agent.bot,
@@ -189,17 +197,19 @@ def subject_of_touch(touch: Touch) -> str | None:
     return None
 
 
-def _given(query: Mapping[str, str], *names: str) -> str | None:
-    for name in names:
-        value = query.get(name)
-        if value and len(value) <= _MAX_CHARS and not _MACRO.search(value):
-            return clean(value).strip() or None
-    return None
+def _given(query: Mapping[str, str]) -> dict[str, str]:
+    """What of the query is text that a touch has a field for, without unfilled macros."""
+    found = {}
+    for name, value in query.items():
+        if name in _READ and value and len(value) <= _MAX_CHARS and not _MACRO.search(value):
+            text = clean(value).strip()
+            if text:
+                found[name] = text
+    return found
 
 
-def _usable(value: str | None) -> str | None:
+def _usable(text: str | None) -> str | None:
     """An id in its own case, unless it is known to identify nobody."""
-    text = _given({"id": value}, "id") if value else None
     return text if advertising_id(text) else None
 
 
