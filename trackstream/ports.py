@@ -139,6 +139,9 @@ class FunnelsBook(Protocol):
     def current(self, app_id: str, *, at_ms: int) -> LiveFunnels:
         """Those that count for what arrived then: a moment of the log, as for rules."""
 
+    def apps(self) -> list[str]:
+        """Apps that have or had any."""
+
 
 class GeoLookup(Protocol):
     """Address to place."""

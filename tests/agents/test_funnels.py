@@ -132,8 +132,17 @@ async def test_steps_are_counted_live_and_once(
         await until(worker, "checkout", day, [1, 1, 0])
         await until(worker, "visit", day, [DEVICES + 1, DEVICES // 4])
 
-    _, every = worker.get(f"/funnels/live?app_id=demo&day={day}")
-    assert [one["funnel"] for one in every["funnels"]] == ["checkout", "visit"]
+    _, every = worker.get(f"/funnels/live?day={day}")
+    assert every == {
+        **worker.get(f"/funnels/live?app_id=demo&day={day}")[1],
+        "now_ms": every["now_ms"],
+    }
+    assert [(one["app_id"], one["funnel"]) for one in every["funnels"]] == [
+        ("demo", "checkout"),
+        ("demo", "visit"),
+    ]
+    assert worker.get("/funnels/live?app_id=nobody")[1]["funnels"] == []
+    assert "/funnels/live" in worker.get("/live")[1]
     checkout, visit = every["funnels"]
     assert (checkout["since_ms"], visit["since_ms"]) == (
         changed.effective_at_ms,

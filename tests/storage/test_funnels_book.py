@@ -68,6 +68,7 @@ async def test_a_definition_counts_from_its_moment_on_for_as_long_as_it_stays(
     # Defined again as it was once, it begins anew: what was not counted meanwhile is missing.
     assert since(book, fourth) == {"one": fourth, "two": second}
     assert book.current("other", at_ms=FAR_MS) is NO_FUNNELS
+    assert book.apps() == ["shop"]
 
 
 async def test_a_clock_that_was_set_back_gives_no_moment_twice(
@@ -109,3 +110,4 @@ async def test_it_does_not_start_without_what_it_counts(caplog: pytest.LogCaptur
 
 def test_without_a_database_there_are_none() -> None:
     assert NoFunnels().current("any", at_ms=0) is NO_FUNNELS
+    assert NoFunnels().apps() == []

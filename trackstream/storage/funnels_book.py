@@ -39,6 +39,10 @@ class NoFunnels:
         """None."""
         return NO_FUNNELS
 
+    def apps(self) -> list[str]:
+        """None."""
+        return []
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Snapshot:
@@ -100,6 +104,10 @@ class CachedFunnels:
         moments = now.moments.get(app_id)
         place = bisect_right(moments, at_ms) if moments else 0
         return now.active[app_id][place - 1] if place else NO_FUNNELS
+
+    def apps(self) -> list[str]:
+        """Apps that have or had any, in order."""
+        return list(self._polled.now.moments)
 
 
 def _read(engine: Engine, last: _Snapshot) -> _Snapshot:

@@ -43,33 +43,37 @@ class _Part(msgspec.Struct, frozen=True, array_like=True):
 
 
 def routes(tables: Tables, peers: Peers, book: FunnelsBook) -> list[web.RouteDef]:
-    """One funnel, an app's funnels, and one worker's part of all."""
+    """One funnel, all funnels, and one worker's part of them."""
     table = tables.funnel_activity
 
-    async def shown(app_id: str, day: int, funnels: list[LiveFunnel]) -> dict[str, Any]:
+    async def shown(day: int, funnels: list[tuple[str, LiveFunnel]]) -> dict[str, Any]:
         said, silent = await peers.everyone(_PARTIAL.with_query(day=day))
         parts = _own_parts(table, day)
         parts += [one for answer in said for one in msgspec.convert(answer, list[_Part])]
         return {
-            "app_id": app_id,
             "day": (_FIRST + timedelta(days=day)).isoformat(),
             "now_ms": _now_ms(),
-            "funnels": [_shown(one, day, app_id, parts) for one in funnels],
+            "funnels": [_shown(one, day, app_id, parts) for app_id, one in funnels],
             "silent": silent,
         }
 
     async def every_funnel(request: web.Request) -> web.Response:
-        app_id, day = _asked(request)
-        funnels = book.current(app_id, at_ms=_now_ms()).by_name
-        return web.json_response(await shown(app_id, day, list(funnels.values())))
+        app_id, day = request.query.get("app_id"), _day(request)
+        funnels = [
+            (one, live)
+            for one in ([app_id] if app_id else book.apps())
+            for live in book.current(one, at_ms=_now_ms()).by_name.values()
+        ]
+        return web.json_response(await shown(day, funnels))
 
     async def one_funnel(request: web.Request) -> web.Response:
-        name = request.match_info["name"]
-        app_id, day = _asked(request)
+        name, app_id, day = request.match_info["name"], request.query.get("app_id"), _day(request)
+        if not app_id:
+            raise _RefusedError("app_id takes the app whose funnel it is")
         funnel = book.current(app_id, at_ms=_now_ms()).by_name.get(name)
         if funnel is None:
             return problem(404, f"{app_id} has no funnel {name} that counts by now")
-        document = await shown(app_id, day, [funnel])
+        document = await shown(day, [(app_id, funnel)])
         [one] = document.pop("funnels")
         return web.json_response(one | document)
 
@@ -104,6 +108,7 @@ def _shown(live: LiveFunnel, day: int, app_id: str, parts: list[_Part]) -> dict[
     total = sum_of(FunnelCounts, mine).counts
     counts = [total.get(step, 0) for step in range(1, len(funnel.steps) + 1)]
     return {
+        "app_id": app_id,
         "funnel": funnel.name,
         "by": funnel.by,
         "within_ms": funnel.within_ms,
@@ -137,21 +142,18 @@ def _checked(view: Handler) -> Handler:
     return answer
 
 
-def _asked(request: web.Request) -> tuple[str, int]:
-    """The app, and the day by its number since 1970."""
-    app_id, given = request.query.get("app_id"), request.query.get("day")
-    if not app_id:
-        raise _RefusedError("app_id takes the app whose funnels they are")
-    now_ms = _now_ms()
+def _day(request: web.Request) -> int:
+    """Its number since 1970."""
+    given, now_ms = request.query.get("day"), _now_ms()
     if given is None:
-        return app_id, now_ms // DAY_MS
+        return now_ms // DAY_MS
     try:
         day = (date.fromisoformat(given) - _FIRST).days
     except ValueError as error:
         raise _RefusedError("day takes a day in UTC, such as 2025-07-10") from error
     if not is_kept(day, at_ms=now_ms) or day > now_ms // DAY_MS:
         raise _RefusedError(f"today and the {KEPT_DAYS - 1} days before it are counted live")
-    return app_id, day
+    return day
 
 
 def _now_ms() -> int:

@@ -1,4 +1,4 @@
-"""The page `/live`: campaigns by minute, in one self-contained HTML document."""
+"""The page `/live`: campaigns by minute, and funnels; one self-contained HTML document."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Campaigns live - TrackStream</title>
+<title>Live - TrackStream</title>
 <style>
 :root { color-scheme: light dark; --line: #8886; --bar: #2563eb; --install: #15803d; }
 @media (prefers-color-scheme: dark) { :root { --bar: #7aa7ff; --install: #6ee7a0; } }
@@ -17,7 +17,7 @@ body { font: 1rem/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem
 table { border-collapse: collapse; width: 100%; }
 caption { text-align: left; padding-bottom: .5rem; }
 th, td { border-bottom: 1px solid var(--line); padding: .4rem .6rem; text-align: right; }
-th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
+th:first-child, td:first-child, th:nth-child(2), td:nth-child(2), .text { text-align: left; }
 td { font-variant-numeric: tabular-nums; }
 svg { width: 16rem; height: 2.5rem; display: block; }
 .controls { display: flex; gap: 1rem; align-items: center; margin: 1rem 0; }
@@ -26,7 +26,8 @@ svg { width: 16rem; height: 2.5rem; display: block; }
 </style>
 </head>
 <body>
-<h1>Campaigns live</h1>
+<h1>Live</h1>
+<h2>Campaigns</h2>
 <div class="controls">
 <label>Show the last <select id="minutes">
 <option value="15">15 minutes</option><option value="60" selected>hour</option>
@@ -42,8 +43,16 @@ svg { width: 16rem; height: 2.5rem; display: block; }
 <th scope="col">Impressions</th><th scope="col">Installs</th><th scope="col">Conversions</th>
 <th scope="col">Revenue</th><th scope="col">By minute</th></tr></thead>
 <tbody id="rows"></tbody></table></div>
+<h2>Funnels</h2>
+<p id="counted" role="status">Loading</p>
+<div class="scroll"><table>
+<caption>Who entered today (UTC), and came to each step by now</caption>
+<thead><tr><th scope="col">App</th><th scope="col">Funnel</th><th scope="col" class="text">Step</th>
+<th scope="col">Count</th><th scope="col">Of the step before</th><th scope="col">Of the first</th>
+</tr></thead>
+<tbody id="steps"></tbody></table></div>
 <noscript>This page needs JavaScript; the numbers are at <a href="/campaigns/live">/campaigns/live
-</a>.</noscript>
+</a> and <a href="/funnels/live">/funnels/live</a>.</noscript>
 <script>
 "use strict";
 const $ = id => document.getElementById(id);
@@ -122,14 +131,47 @@ async function refresh() {
     $("status").textContent = `No new numbers: ${error.message}`;
   }
 }
+function percent(share) {
+  if (share === null) return "";
+  return share.toLocaleString(undefined, { style: "percent", maximumFractionDigits: 1 });
+}
+async function refreshFunnels() {
+  if (paused) return;
+  try {
+    const answer = await fetch("/funnels/live");
+    if (!answer.ok) throw new Error(`the worker answered ${answer.status}`);
+    const data = await answer.json();
+    $("steps").replaceChildren(...data.funnels.flatMap(funnel => funnel.steps.map(step => {
+      const row = document.createElement("tr");
+      const first = step.step === 1;
+      const name = cell(first ? "th" : "td", first ? funnel.funnel : "");
+      if (first) name.scope = "row";
+      const what = cell("td", `${step.step}. ${step.event.join(" or ")}`);
+      what.className = "text";
+      row.append(cell("td", first ? funnel.app_id : ""), name, what,
+        cell("td", step.count.toLocaleString()),
+        cell("td", percent(step.of_previous)), cell("td", percent(step.of_first)));
+      return row;
+    })));
+    const missing = data.silent.length ? `; not answering: ${data.silent.join(", ")}` : "";
+    const found = data.funnels.length ? "" : "No funnel is defined. ";
+    const at = new Date(data.now_ms).toLocaleTimeString();
+    $("counted").textContent = `${found}As of ${at}${missing}`;
+  } catch (error) {
+    $("counted").textContent = `No new numbers: ${error.message}`;
+  }
+}
 $("minutes").addEventListener("change", refresh);
 $("pause").addEventListener("click", () => {
   paused = !paused;
   $("pause").setAttribute("aria-pressed", String(paused));
   refresh();
+  refreshFunnels();
 });
 refresh();
+refreshFunnels();
 setInterval(refresh, 5000);
+setInterval(refreshFunnels, 5000);
 </script>
 </body>
 </html>
