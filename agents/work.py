@@ -116,7 +116,7 @@ class Work:
         for (table, partition), changes in effects.counts.items():
             rows = self._states.setdefault((table, partition), {})
             for row, change in changes.items():
-                old = self.load(table, partition, row)
+                old = rows[row] if row in rows else table.load(partition, row)
                 rows[row] = add(old, change, offset=effects.offset)
 
     async def commit(self, producer: Producer, metrics: Metrics, agent: str) -> None:

@@ -41,6 +41,9 @@ class StateTable(Table, Generic[S]):  # type: ignore[type-arg] # its key and val
         due_ms: When a state wants a tick; None if no state ever does.
     """
 
+    __hash__ = object.__hash__
+    """As Faust's, which calls it from Python: tables are keys, looked up for every message."""
+
     def __init__(
         self,
         app: AppT,

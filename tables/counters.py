@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
+from msgspec.structs import astuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,20 +22,14 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 def plus(row: S, change: S) -> S:
     """Both together, numbers and maps of numbers alike; `applied` is the row's."""
-    return type(row)(
-        *(
-            mine if name == "applied" else _sum(mine, getattr(change, name))
-            for name in row.__struct_fields__
-            for mine in (getattr(row, name),)
-        )
-    )
+    return _together(row, change, row.applied)  # type: ignore[attr-defined] # every counter has it
 
 
 def add(row: S | None, change: S, *, offset: int) -> S:
     """The row with a change counted, unless the message at `offset` was counted before."""
     old = row if row is not None else type(change)()
     applied: int = old.applied  # type: ignore[attr-defined] # every counter has it
-    return old if offset <= applied else msgspec.structs.replace(plus(old, change), applied=offset)
+    return old if offset <= applied else _together(old, change, offset)
 
 
 def sum_of(kind: type[S], rows: Iterable[S]) -> S:
@@ -43,6 +38,11 @@ def sum_of(kind: type[S], rows: Iterable[S]) -> S:
     for row in rows:
         found = plus(found, row)
     return found
+
+
+def _together(row: S, change: S, applied: int) -> S:
+    fields = zip(row.__struct_fields__, astuple(row), astuple(change), strict=True)
+    return type(row)(*[applied if name == "applied" else _sum(a, b) for name, a, b in fields])
 
 
 def _sum(a: Any, b: Any) -> Any:

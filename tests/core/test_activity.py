@@ -38,7 +38,7 @@ def test_a_subject_is_counted_once_in_each_window_in_which_it_was_active(
     while times:
         batch = [times.pop() for _ in range(random.randint(1, len(times)))]
         known, first = first_in(known, batch)
-        counts += first
+        counts.update(first)
     wanted = {w for minute in minutes for w in windows_of(START + minute * MINUTE)}
     assert counts == dict.fromkeys(wanted, 1)
 

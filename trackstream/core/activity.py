@@ -7,7 +7,6 @@ number that each subject has counted up once.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -61,24 +60,31 @@ def windows_of(at_ms: int) -> range:
     return range(last - WINDOW_MS + HOP_MS, last + 1, HOP_MS)
 
 
-def in_windows(times_ms: Iterable[int]) -> Counter[int]:
+def in_windows(times_ms: Iterable[int]) -> dict[int, int]:
     """How many of these moments each window has, by its beginning."""
-    windows: Counter[int] = Counter()
-    for at_ms, count in Counter(at_ms // HOP_MS * HOP_MS for at_ms in times_ms).items():
-        for window in windows_of(at_ms):
-            windows[window] += count
+    slices: dict[int, int] = {}
+    for at_ms in times_ms:
+        begin_ms = at_ms // HOP_MS * HOP_MS
+        slices[begin_ms] = slices.get(begin_ms, 0) + 1
+    windows: dict[int, int] = {}
+    for begin_ms, count in slices.items():
+        for window in windows_of(begin_ms):
+            windows[window] = windows.get(window, 0) + count
     return windows
 
 
-def first_in(known: Slices, times_ms: Iterable[int]) -> tuple[Slices, Counter[int]]:
+def first_in(known: Slices, times_ms: Iterable[int]) -> tuple[Slices, set[int]]:
     """The slices with these moments', and the windows in which they are a subject's first."""
-    slices = set(known)
-    windows: Counter[int] = Counter()
-    for new in sorted({at_ms // HOP_MS for at_ms in times_ms} - slices):
+    fresh = {at_ms // HOP_MS for at_ms in times_ms}.difference(known)
+    if not fresh:
+        return known, set()
+    slices, windows = set(known), set[int]()
+    for new in sorted(fresh):
         for window in range(new - _HOPS + 1, new + 1):
-            windows[window * HOP_MS] += slices.isdisjoint(range(window, window + _HOPS))
+            if slices.isdisjoint(range(window, window + _HOPS)):
+                windows.add(window * HOP_MS)
         slices.add(new)
-    return remembered(slices), +windows
+    return remembered(slices), windows
 
 
 def remembered(slices: Iterable[int]) -> Slices:
@@ -102,8 +108,8 @@ def counted(
     *,
     times_ms: list[int],
     converted_ms: list[int],
-    started_before_ms: Iterable[int],
-    started_ms: Iterable[int],
+    started_before_ms: list[int],
+    started_ms: list[int],
 ) -> Counted:
     """Count a subject's new events.
 
@@ -115,20 +121,28 @@ def counted(
         started_before_ms: When sessions began that are changed now; taken out again.
         started_ms: When those sessions, and new ones, begin now.
     """
-    active, actives = first_in(active, times_ms)
-    converting, convertings = first_in(converting, converted_ms)
+    active, first = first_in(active, times_ms)
+    converting, first_converting = first_in(converting, converted_ms)
     events, conversions = in_windows(times_ms), in_windows(converted_ms)
-    started = in_windows(started_ms)
-    started.subtract(in_windows(started_before_ms))
-    windows = {*events, *(window for window, count in started.items() if count)}
+    started = _moved(started_before_ms, started_ms)
     changes = {
         window: AppActivity(
-            active_subjects=actives[window],
-            converting_subjects=convertings[window],
-            events=events[window],
-            conversions=conversions[window],
-            sessions_started=started[window],
+            active_subjects=int(window in first),
+            converting_subjects=int(window in first_converting),
+            events=events.get(window, 0),
+            conversions=conversions.get(window, 0),
+            sessions_started=started.get(window, 0),
         )
-        for window in sorted(windows)
+        for window in sorted(events.keys() | started.keys())
     }
     return Counted(active, converting, changes)
+
+
+def _moved(before_ms: list[int], after_ms: list[int]) -> dict[int, int]:
+    """How many more of these moments each window has afterwards, where that has changed."""
+    if before_ms == after_ms:
+        return {}
+    windows = in_windows(after_ms)
+    for window, count in in_windows(before_ms).items():
+        windows[window] = windows.get(window, 0) - count
+    return {window: count for window, count in windows.items() if count}
