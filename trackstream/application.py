@@ -30,6 +30,7 @@ from trackstream.core import rules
 from trackstream.core.credits import MODELS
 from trackstream.http import worker as worker_views
 from trackstream.http.worker.collecting import CollectingWeb
+from trackstream.http.worker.serving import WorkerWeb
 from trackstream.ports import Deps
 from trackstream.settings import Settings, SettingsError
 from trackstream.storage.database import make_engine
@@ -42,7 +43,6 @@ from trackstream.storage.user_agents import UaParser
 if TYPE_CHECKING:
     from faust.types import TransportT
     from faust.types.web import Web
-    from faust.web.drivers import aiohttp
 
     from tables import Tables
     from trackstream.core.models import Weigh
@@ -116,7 +116,7 @@ class Application(faust.App):
             return
         self._views_mounted = True
         worker_views.mount(
-            cast("aiohttp.Web", web).web_app,
+            cast("WorkerWeb", web),
             app=self,
             tables=self.state_tables,
             funnels_book=self.funnels_book,
@@ -124,9 +124,8 @@ class Application(faust.App):
         )
 
     def _new_web(self) -> Web:
-        if self.settings.worker_collects:
-            return CollectingWeb(self, self.settings)
-        return super()._new_web()
+        kind = CollectingWeb if self.settings.worker_collects else WorkerWeb
+        return kind(self, self.settings)
 
     @cached_property
     def flow_control(self) -> FlowControl:
@@ -192,6 +191,10 @@ def create_app(settings: Settings) -> Application:
     """
     if not settings.kafka_url:
         raise SettingsError(["TRACKSTREAM_KAFKA_URL is not set: kafka://host:port"])
+    if settings.worker_collects and settings.tls_certificate:
+        raise SettingsError(
+            ["TRACKSTREAM_WORKER_COLLECTS: has no TLS (TRACKSTREAM_TLS_CERTIFICATE)"]
+        )
     session_s = float(settings.worker_session_timeout_s)
     app = Application(
         f"{settings.topic_prefix}worker",
@@ -229,7 +232,7 @@ def create_app(settings: Settings) -> Application:
         web_port=settings.worker_port or _free_port(settings.worker_host),
         web_tables_enabled=False,
         web_router_enabled=False,
-        web_stats_enabled=True,
+        web_stats_enabled=False,
         worker_redirect_stdouts=False,
     )
     app.settings = settings

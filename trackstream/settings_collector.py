@@ -94,8 +94,8 @@ class CollectorSettings(PlaceSettings):
     )
     metrics_open: bool = setting(
         flag,
-        "Show the collector's metrics to whoever asks; else, unless it listens on loopback, a key "
-        "with the scope read or admin is needed, as Basic authentication",
+        "Show the metrics of collectors and workers to whoever asks; else, unless they listen on "
+        "loopback, a key with the scope read or admin is needed, as Basic authentication",
         False,
     )
     rate_limit_key_per_s: int = setting(

@@ -42,12 +42,20 @@ class PlaceSettings:
     )
     collector_host: str = setting(text, "Address on which the collector listens", "127.0.0.1")
     collector_port: int = setting(whole(0, 65535), "Port of the collector; 0: any free one", 8080)
-    worker_host: str = setting(text, "Address of the worker's web views", "127.0.0.1")
+    worker_host: str = setting(
+        text,
+        "Address of the worker's web views. On any but loopback they ask for a key with the scope "
+        "read (its app) or admin (all), as Basic authentication; health is open",
+        "127.0.0.1",
+    )
     worker_port: int = setting(
         whole(0, 65535), "Port of the worker's web views; 0: any free one", 6066
     )
     worker_collects: bool = setting(
-        flag, "Serve the collector inside the worker's web server, too", False
+        flag,
+        "Serve the collector inside the worker's web server, too, without TLS: for development "
+        "and small installations",
+        False,
     )
     worker_session_timeout_s: int = setting(
         whole(6, 300),

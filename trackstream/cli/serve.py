@@ -31,7 +31,9 @@ def worker() -> None:
 
     The same as `faust -A trackstream worker`. More of them share the work, up to the number of
     partitions; each needs a data directory and a port of its own. Its web views are on
-    TRACKSTREAM_WORKER_PORT.
+    TRACKSTREAM_WORKER_PORT; bound to another address than loopback (TRACKSTREAM_WORKER_HOST) they
+    ask for a key. TRACKSTREAM_WORKER_COLLECTS adds the collector to them, without TLS: for
+    development and small installations.
     """
     check_names()
     from trackstream.application import run_worker

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, cast
 
 from trackstream.core.reasons import Reason
@@ -16,13 +17,17 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from trackstream.http.steps import Traffic
     from trackstream.settings import Settings
 
-__all__ = ["Listening"]
+__all__ = ["ABORT_S", "Listening", "end", "holds"]
 
 _BACKLOG = 1_024
 _BUSY_S = 2.0
 """How long a connection too many may take to say what it wants."""
+ABORT_S = 1.0
+"""How long what is cancelled may take to end."""
+_POLL_S = 0.02
 
 
 class Listening:
@@ -60,6 +65,27 @@ class Listening:
             self._refused(Reason.UNAVAILABLE, 503)
             return _Busy()
         return Connection(self._server, refused=self._refused, **self._options)
+
+
+async def end(door: Listening, traffic: Traffic, settings: Settings) -> None:
+    """Stop taking connections, and wait until what was begun is answered, with 503 at the latest.
+
+    For `shutdown_delay_ms` requests are still taken, and connections end after them.
+    """
+    traffic.closing = True
+    await asyncio.sleep(settings.shutdown_delay_ms / 1000)
+    door.stop()
+    # aiohttp's own shutdown throws away what still arrives, the rest of a body included.
+    await holds(lambda: not traffic.in_flight, settings.shutdown_grace_s)
+    traffic.expire()
+    await holds(lambda: not traffic.in_flight, ABORT_S)
+
+
+async def holds(condition: Callable[[], bool], timeout_s: float) -> None:
+    """Wait until the condition holds, or until the time is over."""
+    deadline_s = time.monotonic() + timeout_s
+    while not condition() and time.monotonic() < deadline_s:  # noqa: ASYNC110 - it has no event
+        await asyncio.sleep(_POLL_S)
 
 
 class _Busy(asyncio.Protocol):

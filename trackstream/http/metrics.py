@@ -15,7 +15,17 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["Counter", "Gauge", "Histogram", "Metrics", "Summary", "ended", "merged", "render"]
+__all__ = [
+    "Counter",
+    "Gauge",
+    "Histogram",
+    "Metrics",
+    "Summary",
+    "counter_text",
+    "ended",
+    "merged",
+    "render",
+]
 
 Labels = tuple[str, ...]
 _PREFIX = "trackstream_collector_"
@@ -205,6 +215,12 @@ def render(metrics: Metrics) -> str:
         lines += [f"# HELP {metric.name} {metric.help}", f"# TYPE {metric.name} {kind}"]
         lines += samples(metric)
     return "\n".join([*lines, ""])
+
+
+def counter_text(counter: Counter) -> str:
+    """One counter as Prometheus reads it."""
+    head = [f"# HELP {counter.name} {counter.help}", f"# TYPE {counter.name} counter"]
+    return "\n".join([*head, *_counter_lines(counter), ""])
 
 
 def _counter_lines(counter: Counter) -> list[str]:

@@ -1,4 +1,4 @@
-"""Who may look at the metrics: on an address that others reach, only whoever has a key for it."""
+"""Who may look at metrics and views: where others reach them, only whoever has a key for it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from trackstream.http.steps import Parts
+    from trackstream.ports import Directory, Key
 
-__all__ = ["for_operators"]
+__all__ = ["for_operators", "is_loopback", "operators_key"]
 
 _SCOPES = {"read", "admin"}
 _CHALLENGE = (("WWW-Authenticate", 'Basic realm="trackstream"'),)
@@ -35,29 +36,30 @@ def for_operators(
     (RFC 7617): what scrapers can do. The key has to have the scope `read` or `admin`.
     """
     settings = parts.settings
-    if settings.metrics_open or _is_loopback(settings.collector_host):
+    if settings.metrics_open or is_loopback(settings.collector_host):
         return handler
 
     async def handle(request: web.Request) -> web.Response:
-        refusal = _refusal(request.headers.get("Authorization", ""), parts)
-        if refusal is None:
+        key = operators_key(request, parts.directory, now_ms=parts.clock_ms())
+        if not isinstance(key, Refusal):
             return await handler(request)
-        parts.metrics.refusals.add((refusal.reason,))
-        return problem_response(not_yet(refusal, parts))
+        parts.metrics.refusals.add((key.reason,))
+        return problem_response(not_yet(key, parts))
 
     return handle
 
 
-def _refusal(authorization: str, parts: Parts) -> Refusal | None:
-    key_id, secret = _basic(authorization)
-    key = parts.directory.key(key_id)
-    known = key.secrets_at(parts.clock_ms()) if key is not None else ()
+def operators_key(request: web.BaseRequest, directory: Directory, *, now_ms: int) -> Key | Refusal:
+    """The server key whose id and secret the request shows, if it may look."""
+    key_id, secret = _basic(request.headers.get("Authorization", ""))
+    key = directory.key(key_id)
+    known = key.secrets_at(now_ms) if key is not None else ()
     if key is None or not any(hmac.compare_digest(one.encode(), secret) for one in known):
         detail = "a server key's id and secret are asked for, as Basic authentication"
         return Refusal(Reason.UNAUTHENTICATED, detail, headers=_CHALLENGE)
     if _SCOPES.isdisjoint(key.scopes):
         return Refusal(Reason.FORBIDDEN, "the key has neither scope `read` nor `admin`")
-    return None
+    return key
 
 
 def _basic(authorization: str) -> tuple[str, bytes]:
@@ -69,7 +71,8 @@ def _basic(authorization: str) -> tuple[str, bytes]:
         return "", b""
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import logging
 import signal
-import time
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from trackstream.http.backing import Backing
 from trackstream.http.collector import add_routes, problems
-from trackstream.http.listening import Listening
+from trackstream.http.listening import ABORT_S, Listening, end, holds
 from trackstream.http.metrics import Metrics
 from trackstream.http.spool_metrics import show_spool
 from trackstream.http.steps import Parts, clock_ms
@@ -31,8 +30,6 @@ __all__ = ["run_process", "stop_on_signals"]
 _log = logging.getLogger(__name__)
 
 _PATIENCE_S = 3.0
-_POLL_S = 0.02
-_ABORT_S = 1.0
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -92,27 +89,20 @@ async def run_process(
     )
     application = web.Application(middlewares=[problems(metrics.refused)])
     add_routes(application, parts)
-    runner = web.AppRunner(application, shutdown_timeout=_ABORT_S)
+    runner = web.AppRunner(application, shutdown_timeout=ABORT_S)
     writing = asyncio.create_task(shared.keep_writing(metrics, refresh)) if shared else None
     renewing = asyncio.create_task(certificate.keep_fresh()) if certificate else None
     try:
         await runner.setup()
         await backing.start()
-        await _holds(
+        await holds(
             lambda: stop.is_set() or backing.connected or backing.hopeless.done(), _PATIENCE_S
         )
         door = Listening(_server_of(runner), settings, refused=metrics.refused)
         await door.start(listener, certificate.context if certificate else None)
         on_listening()
         await _first(stop, backing.hopeless)
-        traffic = parts.traffic
-        traffic.closing = True
-        await asyncio.sleep(settings.shutdown_delay_ms / 1000)
-        door.stop()
-        # aiohttp's own shutdown throws away what still arrives, the rest of a body included.
-        await _holds(lambda: not traffic.in_flight, settings.shutdown_grace_s)
-        traffic.expire()
-        await _holds(lambda: not traffic.in_flight, _ABORT_S)
+        await end(door, parts.traffic, settings)
     finally:
         await runner.cleanup()
         await backing.stop()
@@ -130,13 +120,6 @@ def _server_of(runner: web.AppRunner) -> web.Server:
     if runner.server is None:
         raise RuntimeError("the runner is set up")
     return runner.server
-
-
-async def _holds(condition: Callable[[], bool], timeout_s: float) -> None:
-    """Wait until the condition holds, or until the time is over."""
-    deadline_s = time.monotonic() + timeout_s
-    while not condition() and time.monotonic() < deadline_s:  # noqa: ASYNC110 - it has no event
-        await asyncio.sleep(_POLL_S)
 
 
 async def _first(stop: asyncio.Event, hopeless: asyncio.Future[None]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import hmac
 import os
 import secrets
 from typing import TYPE_CHECKING
@@ -37,6 +39,7 @@ class MasterKey:
     def __init__(self, key: bytes) -> None:
         if len(key) != _KEY_BYTES:
             raise MasterKeyError(f"a master key has {_KEY_BYTES} bytes, this one {len(key)}")
+        self._key = key
         self._cipher = AESGCM(key)
 
     @classmethod
@@ -55,6 +58,10 @@ class MasterKey:
             return cls(_parsed(path.read_text("ascii"), str(path)))
         except (OSError, UnicodeDecodeError) as error:
             raise MasterKeyError(f"cannot use the master key in {path}: {error}") from error
+
+    def derived(self, purpose: str) -> str:
+        """A secret in hex for this one purpose: all who have the master key come to the same."""
+        return hmac.new(self._key, purpose.encode(), hashlib.sha256).hexdigest()
 
     def seal(self, secret: str, *, app_id: str, key_id: str) -> bytes:
         """The secret, sealed for this key of this app."""

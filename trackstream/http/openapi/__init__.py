@@ -14,8 +14,8 @@ _ABOUT = """Takes events, installs, clicks and impressions, and says how convers
 
 Whatever is refused is answered with a problem document (RFC 9457) whose `reason` is of one closed
 list; a 2xx is answered only once what came is safe. GET also answers HEAD. Bodies may be compressed
-with gzip or deflate. What is no HTTP is answered 400, too large a head 431, and what expects something
-else than 100-continue 417."""
+with gzip or deflate. What is no HTTP is answered 400, a head that is too large 431, and what
+expects something else than 100-continue 417."""
 
 
 @cache

@@ -10,17 +10,17 @@ from trackstream.http.worker.peers import Peers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aiohttp.web import Application
     from faust import App
 
     from tables import Tables
+    from trackstream.http.worker.serving import WorkerWeb
     from trackstream.ports import FunnelsBook
 
 __all__ = ["mount"]
 
 
 def mount(
-    web: Application,
+    web: WorkerWeb,
     *,
     app: App,
     tables: Tables,
@@ -30,15 +30,16 @@ def mount(
     """Add the routes.
 
     Args:
-        web: The web server's application.
+        web: The web server.
         app: The Faust app, for its readiness and the addresses of the other workers.
         tables: What is shown.
         funnels_book: The steps of funnels.
         metrics: The worker's own metrics, as text.
     """
-    peers = Peers(app)
-    web.add_routes(health.routes(app, metrics))
-    web.add_routes(state.routes(tables, peers))
-    web.add_routes(live.routes(tables, peers))
-    web.add_routes(apps.routes(tables, peers))
-    web.add_routes(funnels.routes(tables, peers, funnels_book))
+    peers = Peers(app, introduced=web.access.introduced)
+    routes = web.web_app
+    routes.add_routes(health.routes(app, lambda: metrics() + web.measured()))
+    routes.add_routes(state.routes(tables, peers))
+    routes.add_routes(live.routes(tables, peers))
+    routes.add_routes(apps.routes(tables, peers))
+    routes.add_routes(funnels.routes(tables, peers, funnels_book))

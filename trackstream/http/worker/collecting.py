@@ -1,6 +1,7 @@
 """The collector inside the worker's web server, where one process is to be all (`worker_collects`).
 
-The worker's own routes go first; everything else is the collector's.
+The worker's own routes go first; everything else is the collector's. For development and small
+installations: both share one process, and there is no TLS.
 """
 
 from __future__ import annotations
@@ -10,19 +11,19 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 from aiohttp.web_urldispatcher import AbstractRuleMatching, MatchedSubAppResource
-from faust.web.drivers import aiohttp as driver
 
 from trackstream.http import operations
 from trackstream.http.backing import Backing
 from trackstream.http.collector import add_routes, problems
+from trackstream.http.listening import end
 from trackstream.http.spool_metrics import show_spool
 from trackstream.http.steps import Parts, clock_ms
+from trackstream.http.worker.serving import WorkerWeb
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from aiohttp.web_urldispatcher import _InfoDict
-    from faust.types import AppT
 
     from trackstream.http.metrics import Metrics
     from trackstream.settings import Settings
@@ -32,31 +33,25 @@ __all__ = ["CollectingWeb", "mount_collector"]
 _WORKERS = frozenset(
     {"apps", "campaigns", "collector", "funnels", "health", "live", "metrics", "tables"}
 )
-_MAX_LINE_BYTES = 32 * 1024
 
 
-class CollectingWeb(driver.Web):
-    """Faust's web server with the collector in it.
+class CollectingWeb(WorkerWeb):
+    """The worker's web server with the collector in it, which ends as a collector does."""
 
-    Bodies are left compressed: the collector inflates them, with a bound.
-    """
-
-    def __init__(self, app: AppT, settings: Settings) -> None:
-        super().__init__(app)
-        self._settings = settings
-        self._runner = web.AppRunner(
-            self.web_app,
-            access_log=None,
-            auto_decompress=False,
-            keepalive_timeout=settings.idle_timeout_s,
-            max_line_size=_MAX_LINE_BYTES,
-            max_field_size=_MAX_LINE_BYTES,
-        )
+    _parts: Parts | None = None
 
     async def start_server(self) -> None:
         """Mount the collector, now that there is an event loop, and listen."""
-        mount_collector(self.web_app, self._settings)
+        self._parts = mount_collector(
+            self.web_app, self._settings, stopping=lambda: self.app.should_stop
+        )
         await super().start_server()
+
+    async def stop_server(self) -> None:
+        """Answer what was begun, with 503 at the latest, and disconnect."""
+        if self._parts is not None and self.door is not None:
+            await end(self.door, self._parts.traffic, self._settings)
+        await super().stop_server()
 
 
 class _NotTheWorkers(AbstractRuleMatching):
@@ -73,10 +68,17 @@ class _NotTheWorkers(AbstractRuleMatching):
         return "*"
 
 
-def mount_collector(application: web.Application, settings: Settings) -> None:
+def mount_collector(
+    application: web.Application, settings: Settings, *, stopping: Callable[[], bool]
+) -> Parts:
     """Add the collector; its connections live as long as the web server.
 
     Its metrics are at `/collector/metrics`, its readiness at `/collector/ready`.
+
+    Args:
+        application: the worker's.
+        settings: as for a collector of its own.
+        stopping: whether the worker is about to end: then it is not ready.
 
     Raises:
         StorageError: The settings cannot be used.
@@ -88,6 +90,9 @@ def mount_collector(application: web.Application, settings: Settings) -> None:
             show_spool(own, backing.spool.state, now_ms=clock_ms())
         return own
 
+    def missing() -> list[str]:
+        return [*backing.missing(), *(["stopping"] if stopping() else [])]
+
     parts = Parts(
         settings=settings,
         directory=backing.directory,
@@ -97,7 +102,7 @@ def mount_collector(application: web.Application, settings: Settings) -> None:
         geo=backing.geo,
         explain=backing.explain,
         guard=backing.guard,
-        missing=backing.missing,
+        missing=missing,
         gather=gather,
     )
     collector = web.Application(middlewares=[problems(parts.metrics.refused)])
@@ -121,3 +126,4 @@ def mount_collector(application: web.Application, settings: Settings) -> None:
     application._add_subapp(  # noqa: SLF001 - see above
         partial(MatchedSubAppResource, _NotTheWorkers(), collector), collector
     )
+    return parts

@@ -16,9 +16,10 @@ __all__ = ["is_ready", "routes"]
 
 
 def is_ready(app: App) -> bool:
-    """Whether the worker has its partitions, their tables are recovered, and it is at work."""
+    """Whether the worker has its partitions, their tables are recovered, and it goes on at work."""
     return bool(
-        app.tables.actives_ready
+        not app.should_stop
+        and app.tables.actives_ready
         and not app.rebalancing
         and not app.in_recovery
         and app.flow_control.is_active()
@@ -35,6 +36,7 @@ def routes(app: App, metrics: Callable[[], str]) -> list[web.RouteDef]:
         if is_ready(app):
             return web.json_response({"status": "ready"})
         why = "tables are being recovered" if app.in_recovery else "partitions are being assigned"
+        why = "stopping" if app.should_stop else why
         return web.json_response({"status": "not ready", "detail": why}, status=503)
 
     async def measured(_request: web.Request) -> web.Response:

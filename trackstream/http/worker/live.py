@@ -66,9 +66,11 @@ def routes(tables: Tables, peers: Peers) -> list[web.RouteDef]:
         if minutes is None:
             return problem(422, f"minutes takes a whole number from 1 to {_MOST_MINUTES}")
         parts, silent = await _all_parts(table, peers, minutes)
+        asked_app = request.query.get("app_id")
         campaigns = [
             {"app_id": app_id, "campaign_id": campaign_id, **_shown(rows)}
             for (app_id, campaign_id), rows in sorted(_by_campaign(parts).items())
+            if asked_app in {None, app_id}
         ]
         return web.json_response(
             {"minutes": minutes, "now_ms": _now_ms(), "campaigns": campaigns, "silent": silent}

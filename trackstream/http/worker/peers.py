@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from yarl import URL
 
+from trackstream.core.murmur import partition_of
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from faust import App
 
     from tables.base import StateTable
@@ -30,26 +34,34 @@ class UnreachableError(Exception):
 
 
 class Peers:
-    """Workers of the same app, as of the last assignment."""
+    """Workers of the same app, as of the last assignment.
 
-    def __init__(self, app: App) -> None:
+    Args:
+        app: The app.
+        introduced: What a request to a URL of another worker says in the header `ROUTED`.
+    """
+
+    def __init__(self, app: App, *, introduced: Callable[[URL], str]) -> None:
         self._app = app
+        self._introduced = introduced
 
-    def partition(self, table: StateTable[Any], key: str) -> int:
-        """The partition in which a table keeps a key."""
-        tp = self._app.producer.key_partition(table.changelog_topic_name, key.encode())
-        return int(tp.partition)
+    def partition(self, key: str) -> int:
+        """The partition in which every table keeps a key."""
+        return partition_of(key.encode(), self._app.conf.topic_partitions)
 
     def owner(self, table: StateTable[Any], key: str) -> URL:
         """The base URL of the worker that has the key.
 
+        Not by Faust's `key_store`: it asks the producer, which knows only what it has written to.
+
         Raises:
             UnreachableError: No worker has been assigned its partition yet.
         """
-        try:
-            return URL(str(self._app.router.key_store(table.name, key)))
-        except KeyError:
-            raise UnreachableError("no worker has this partition now") from None
+        topic, partition = table.changelog_topic_name, self.partition(key)
+        for url, held in self._app.router.tables_metadata().items():
+            if partition in held.get(topic, ()):
+                return URL(str(url))
+        raise UnreachableError("no worker has this partition now")
 
     def is_me(self, url: URL) -> bool:
         """Whether this worker calls itself that."""
@@ -75,10 +87,11 @@ class Peers:
         Raises:
             UnreachableError: It does not answer within some seconds, or not in JSON.
         """
+        url = base.join(path_qs)
         try:
             async with self._app.http_client.get(
-                base.join(path_qs),
-                headers={ROUTED: "1"},
+                url,
+                headers={ROUTED: self._introduced(url)},
                 timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S),
             ) as response:
                 return response.status, await response.json(content_type=None)

@@ -58,7 +58,7 @@ def routes(tables: Tables, peers: Peers) -> list[web.RouteDef]:
                     return problem(503, "workers disagree who has this key: a rebalance is on")
                 status, said = await peers.get(owner, request.rel_url)
                 return web.json_response(said, status=status)
-            state = table.load(peers.partition(table, key), key)
+            state = table.load(peers.partition(key), key)
         except (UnreachableError, NotOwnedError) as error:
             return problem(503, str(error))
         if state is None:
