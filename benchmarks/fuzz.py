@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import tempfile
 import time
 from collections import Counter
@@ -16,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 import psutil
 
@@ -32,6 +32,7 @@ _ANSWER_S = 0.5
 """How long an answer is waited for: what has no end gets none."""
 _GOOD_ANSWER_S = 20.0
 _GOOD_EVERY = 100
+_MAX_ANSWER_BYTES = 4_096
 _SETTLE_S = 1.0
 _MIB = 2**20
 
@@ -46,6 +47,8 @@ class Fuzzed:
     kinds: Counter[str] = field(default_factory=Counter)
     good: Counter[str] = field(default_factory=Counter)
     """What was answered to the good requests in between."""
+    wrong: list[str] = field(default_factory=list)
+    """Each of these that was not taken: which, after how long, and what came."""
     took_s: float = 0
     rss_before_bytes: int = 0
     """After the first tenth: by then what is loaded on demand is there."""
@@ -71,11 +74,12 @@ class Fuzzed:
         answers = ", ".join(f"{one}: {count:,}" for one, count in sorted(self.answers.items()))
         kinds = ", ".join(f"{one}: {count:,}" for one, count in sorted(self.kinds.items()))
         good = ", ".join(f"{one}: {count:,}" for one, count in sorted(self.good.items()))
+        wrong = "".join(f"fuzz: not taken: {one}\n" for one in self.wrong)
         growth = self.rss_after_bytes - self.rss_before_bytes
         return (
             f"fuzz: {self.requests:,} malformed requests in {self.took_s:.0f} s ({kinds})\n"
             f"fuzz: answers {answers}; errors of ours: {self.failed}\n"
-            f"fuzz: good requests in between: {good}\n"
+            f"fuzz: good requests in between: {good}\n{wrong}"
             f"fuzz: RSS {self.rss_before_bytes / _MIB:.1f} MiB after a tenth, "
             f"{self.rss_after_bytes / _MIB:.1f} MiB at the end ({growth / _MIB:+.1f} MiB), "
             f"{self.rss_highest_bytes / _MIB:.1f} MiB at most; "
@@ -141,9 +145,14 @@ async def fuzz(
             number = fuzzed.requests
             kind, data = request(random, write_key)
             fuzzed.kinds[kind] += 1
-            fuzzed.answers[await _exchange(port, data)] += 1
+            fuzzed.answers[(await _exchange(port, data)).status] += 1
             if number % _GOOD_EVERY == 0:
-                fuzzed.good[await _exchange(port, _good(write_key), _GOOD_ANSWER_S)] += 1
+                sent_s = time.monotonic()
+                answer = await _exchange(port, _good(write_key), _GOOD_ANSWER_S)
+                fuzzed.good[answer.status] += 1
+                if answer.status != "201":
+                    took_s = time.monotonic() - sent_s
+                    fuzzed.wrong.append(f"number {number}, after {took_s:.2f} s: {answer.text}")
                 rss = process.memory_info().rss
                 fuzzed.rss_highest_bytes = max(fuzzed.rss_highest_bytes, rss)
                 if not fuzzed.rss_before_bytes and number * 10 >= requests:
@@ -163,21 +172,36 @@ async def fuzz(
 def _good(write_key: str) -> bytes:
     body = b'{"event":"view","user_id":"u","timestamp":%d}' % time.time()
     return (
-        b"POST /v1/event?write_key=%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s"
-        % (write_key.encode(), len(body), body)
+        b"POST /v1/event?write_key=%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n"
+        b"Connection: close\r\n\r\n%s" % (write_key.encode(), len(body), body)
     )
 
 
-async def _exchange(port: int, data: bytes, answer_s: float = _ANSWER_S) -> str:
-    """The status of the first answer to these bytes, `none` without one."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    line = b""
+class _Answer(NamedTuple):
+    """The first answer to some bytes: its status, `none` without one; and what came, or why not."""
+
+    status: str
+    text: str
+
+
+async def _exchange(port: int, data: bytes, answer_s: float = _ANSWER_S) -> _Answer:
+    """Send the bytes on a connection of their own, which is then thrown away."""
+    came, why = b"", "the connection was closed"
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError as error:
+        return _Answer("none", f"no connection: {error}")
     try:
         writer.write(data)
-        with contextlib.suppress(TimeoutError, ConnectionError):
-            async with asyncio.timeout(answer_s):
-                line = await reader.readline()
+        async with asyncio.timeout(answer_s):
+            came = await reader.read(_MAX_ANSWER_BYTES)
+    except TimeoutError:
+        why = f"nothing within {answer_s:g} s"
+    except ConnectionError as error:
+        why = repr(error)
     finally:
         writer.transport.abort()
-    words = line.split(b" ", 2)
-    return words[1].decode("latin-1") if line.startswith(b"HTTP/") and len(words) > 1 else "none"
+    words = came.split(b" ", 2)
+    if not came.startswith(b"HTTP/") or len(words) < 3:
+        return _Answer("none", f"{why} {came!r}")
+    return _Answer(words[1].decode("latin-1"), came.decode("latin-1"))
