@@ -14,7 +14,7 @@ import msgspec
 from trackstream.core.definitions import Definitions
 
 if TYPE_CHECKING:
-    from trackstream.core.funnel_progress import LiveFunnels
+    from trackstream.core.live_funnels import LiveFunnels
     from trackstream.core.lookups import Place, UserAgent
     from trackstream.core.rules import Rules
 

@@ -11,23 +11,20 @@ from hypothesis import strategies as st
 
 from tables.counters import plus
 from tests.core.funnelled import funnels, happened
-from trackstream.core import funnel_progress
+from trackstream.core import live_funnels
 from trackstream.core.funnel_progress import (
     KEPT_DAYS,
-    MOST_FUNNELS,
     MOST_HITS,
     MOST_REACHED,
-    NO_FUNNELS,
     Followed,
     FunnelCounts,
     FunnelDay,
-    LiveFunnel,
-    LiveFunnels,
     follow,
     oldest_day,
 )
 from trackstream.core.funnels import Funnel, Happened, Step, advance, figures, furthest
 from trackstream.core.funnels_file import funnels_of_text
+from trackstream.core.live_funnels import MOST_FUNNELS, NO_FUNNELS, LiveFunnel, LiveFunnels
 from trackstream.core.records import Event, Session
 from trackstream.core.rules import DAY_MS
 
@@ -285,13 +282,13 @@ def test_properties_are_read_once_and_only_where_a_step_asks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reads: Counter[str] = Counter()
-    real = funnel_progress._properties
+    real = live_funnels._properties
 
     def counting(one: Event) -> dict[str, object]:
         reads[one.event] += 1
         return real(one)
 
-    monkeypatch.setattr(funnel_progress, "_properties", counting)
+    monkeypatch.setattr(live_funnels, "_properties", counting)
     file = """
 [a]
 within = "1m"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from trackstream.core.funnel_progress import NO_FUNNELS, LiveFunnels
+from trackstream.core.live_funnels import NO_FUNNELS, LiveFunnels
 from trackstream.core.lookups import Place, UserAgent
 from trackstream.core.records import Context, Envelope, RawEvent
 from trackstream.core.rules import DEFAULT, Rules

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
-from trackstream.core.funnel_progress import NO_FUNNELS
+from trackstream.core.live_funnels import NO_FUNNELS
 from trackstream.storage.database import make_engine
 from trackstream.storage.errors import StorageUnavailableError
 from trackstream.storage.funnels import set_funnels

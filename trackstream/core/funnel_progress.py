@@ -10,10 +10,8 @@ docs/decisions/live-funnels.md.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
-from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -23,26 +21,22 @@ from trackstream.core.rules import DAY_MS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from trackstream.core.funnels import Filter, Funnel
+    from trackstream.core.funnels import Funnel
+    from trackstream.core.live_funnels import LiveFunnels, NewHits
     from trackstream.core.records import Event, Session
 
 __all__ = [
     "KEPT_DAYS",
-    "NO_FUNNELS",
     "Changes",
     "Followed",
     "FunnelCounts",
     "FunnelDay",
-    "LiveFunnel",
-    "LiveFunnels",
     "follow",
     "oldest_day",
 ]
 
 KEPT_DAYS = 8
 """Days of entry that are counted live: that of the arrival, and those before it."""
-MOST_FUNNELS = 32
-"""Of an app; those that its file has first."""
 MOST_HITS = 64
 """Of a subject and funnel."""
 MOST_REACHED = 128
@@ -87,51 +81,6 @@ class FunnelDay(NamedTuple):
 Changes = dict[FunnelDay, FunnelCounts]
 
 
-class LiveFunnel(NamedTuple):
-    """A funnel as it counts for an app."""
-
-    funnel: Funnel
-    since_ms: int
-    """From when on it was defined so without a break; with its name, which definition it is."""
-
-
-class _Match(NamedTuple):
-    """A step that an event of some name may be of."""
-
-    name: str
-    bit: int
-    where: tuple[Filter, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class LiveFunnels:
-    """An app's funnels, by name and by the events of their steps."""
-
-    by_name: Mapping[str, LiveFunnel]
-    by_event: Mapping[str, tuple[_Match, ...]]
-
-    @classmethod
-    def of(cls, funnels: Iterable[LiveFunnel]) -> LiveFunnels:
-        """The first `MOST_FUNNELS` of these."""
-        by_name: dict[str, LiveFunnel] = {}
-        by_event: dict[str, tuple[_Match, ...]] = {}
-        for one in list(funnels)[:MOST_FUNNELS]:
-            name = one.funnel.name
-            by_name[name] = one
-            for number, step in enumerate(one.funnel.steps):
-                match = _Match(name, 1 << number, step.where)
-                for event in set(step.events):
-                    by_event[event] = (*by_event.get(event, ()), match)
-        return cls(by_name, by_event)
-
-    def __bool__(self) -> bool:
-        """Whether there are any."""
-        return bool(self.by_name)
-
-
-NO_FUNNELS = LiveFunnels({}, {})
-
-
 def oldest_day(at_ms: int) -> int:
     """The first of the days of entry that count for what arrives then."""
     return at_ms // DAY_MS - KEPT_DAYS + 1
@@ -160,7 +109,7 @@ def follow(
     if not funnels:
         return {}, {}
     oldest_ms = oldest_day(at_ms) * DAY_MS
-    hits = _hits(funnels, events, oldest_ms)
+    hits = funnels.hits(events, oldest_ms=oldest_ms)
     merged = {
         mark(one.session_id): mark(one.merged_into)
         for one in sessions
@@ -186,80 +135,73 @@ def follow(
     return after, changes
 
 
-_New = dict[tuple[int, int], int]
-"""Steps by session and time."""
-
-
-def _hits(funnels: LiveFunnels, events: Iterable[Event], oldest_ms: int) -> dict[str, _New]:
-    """New hits by the funnel's name."""
-    hits: dict[str, _New] = {}
-    for event in events:
-        matches = funnels.by_event.get(event.event)
-        if not matches or event.bot or event.timestamp_ms < oldest_ms:
-            continue
-        properties: dict[str, Any] | None = None
-        session = 0
-        for name, bit, where in matches:
-            if where:
-                if properties is None:
-                    properties = _properties(event)
-                if not all(one.accepts(properties) for one in where):
-                    continue
-            if funnels.by_name[name].funnel.by == "session":
-                session = session or mark(event.session_id)
-                place = (session, event.timestamp_ms)
-            else:
-                place = (0, event.timestamp_ms)
-            new = hits.setdefault(name, {})
-            new[place] = new.get(place, 0) | bit
-    return hits
-
-
-def _properties(event: Event) -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(event.properties, type=dict[str, Any])
-    except msgspec.DecodeError:
-        return {}
+_Place = tuple[int, int]
+"""A day and a session."""
+_Days = dict[int, dict[int, int]]
+"""Changes of counts, by day and step."""
 
 
 def _followed(
-    before: Followed, funnel: Funnel, new: _New, joins: Mapping[int, int]
-) -> tuple[Followed, dict[int, dict[int, int]]]:
-    """With the new hits, and what it changes, by day and step."""
-    reached: dict[tuple[int, int], int] = {}
-    for day, session, depth in before.reached:
-        place = (day, joins.get(session, session))
-        reached[place] = max(depth, reached.get(place, 0))
-    masks = dict(new)
-    for at_ms, session, mask in before.hits:
-        hit = (joins.get(session, session), at_ms)
-        masks[hit] = masks.get(hit, 0) | mask
-    # Entries later than a new hit, or out of its reach, come no further by it.
-    since: dict[int, int] = {}
-    for session, at_ms in new:
+    before: Followed, funnel: Funnel, new: NewHits, joins: Mapping[int, int]
+) -> tuple[Followed, _Days]:
+    """With the new hits, and what it changes."""
+    reached = {(day, session): depth for day, session, depth in before.reached}
+    hits, days, since = before.hits[:], _Days(), dict[int, int]()
+    if joins:
+        hits, since = _joined(hits, reached, joins, days)
+    for (session, at_ms), mask in new.items():
+        _insert(hits, (at_ms, session, mask))
+        # Earlier entries cannot come to it in time.
         since[session] = min(at_ms - funnel.within_ms, since.get(session, at_ms))
-    moved = {joins[session] for _, session, _ in before.hits + before.reached if session in joins}
-    for session in moved:
-        since[session] = 0
-    ordered = sorted((session, at_ms, mask) for (session, at_ms), mask in masks.items())
-    for session, its in groupby(ordered, key=lambda one: one[0]):
-        if session in since:
-            mine = [(at_ms, mask) for _, at_ms, mask in its]
-            _reach(reached, funnel, session, mine, since[session])
+    for session, since_ms in since.items():
+        mine = [(at_ms, mask) for at_ms, its, mask in hits if its == session]
+        _reach(reached, funnel, session, mine, since_ms, days)
     now = Followed(
-        before.since_ms,
-        sorted((at_ms, session, mask) for session, at_ms, mask in ordered),
-        sorted((*place, depth) for place, depth in reached.items()),
+        before.since_ms, hits, sorted((*place, depth) for place, depth in reached.items())
     )
-    return now, _changes(before.reached, now.reached)
+    counted = {
+        day: changed
+        for day, steps in days.items()
+        if (changed := {step: count for step, count in steps.items() if count})
+    }
+    return now, counted
+
+
+def _insert(hits: list[Hit], new: Hit) -> None:
+    """Put it in its place; what matches at the same moment of a session is one hit."""
+    at_ms, session, mask = new
+    place = bisect_left(hits, (at_ms, session, 0))
+    if place < len(hits) and hits[place][:2] == (at_ms, session):
+        hits[place] = (at_ms, session, hits[place][2] | mask)
+    else:
+        hits.insert(place, new)
+
+
+def _joined(
+    hits: list[Hit], reached: dict[_Place, int], joins: Mapping[int, int], days: _Days
+) -> tuple[list[Hit], dict[int, int]]:
+    """Hits under the sessions that are left, and those which have grown, to be looked at whole."""
+    grown: dict[int, int] = {}
+    for day, session in list(reached):
+        if session in joins:
+            depth = reached.pop((day, session))
+            _count(days, day, depth, 0)
+            _come(reached, (day, joins[session]), depth, days)
+    after: list[Hit] = []
+    for at_ms, session, mask in hits:
+        _insert(after, (at_ms, joins.get(session, session), mask))
+        if session in joins:
+            grown[joins[session]] = 0
+    return after, grown
 
 
 def _reach(
-    reached: dict[tuple[int, int], int],
+    reached: dict[_Place, int],
     funnel: Funnel,
     session: int,
     hits: list[tuple[int, int]],
     since_ms: int,
+    days: _Days,
 ) -> None:
     """Note how far the entries from `since_ms` on come. Hits are at different times, in order."""
     most = len(funnel.steps)
@@ -273,21 +215,24 @@ def _reach(
             if at_ms > until_ms or depth == most:
                 break
             depth += later >> depth & 1
-        reached[place] = max(depth, reached.get(place, 0))
+        _come(reached, place, depth, days)
 
 
-def _changes(before: list[Reached], after: list[Reached]) -> dict[int, dict[int, int]]:
-    """By day and step."""
-    change: Counter[tuple[int, int]] = Counter()
-    for day, _, depth in {*after} - {*before}:
-        change.update((day, step) for step in range(1, depth + 1))
-    for day, _, depth in {*before} - {*after}:
-        change.subtract((day, step) for step in range(1, depth + 1))
-    days: dict[int, dict[int, int]] = {}
-    for (day, step), count in sorted(change.items()):
-        if count:
-            days.setdefault(day, {})[step] = count
-    return days
+def _come(reached: dict[_Place, int], place: _Place, depth: int, days: _Days) -> None:
+    """Note that somebody has come so far, if not yet further."""
+    known = reached.get(place, 0)
+    if depth > known:
+        reached[place] = depth
+        _count(days, place[0], known, depth)
+
+
+def _count(days: _Days, day: int, before: int, after: int) -> None:
+    """Count up the steps that are come to, or down those that are not any more."""
+    steps = days.setdefault(day, {})
+    for step in range(before + 1, after + 1):
+        steps[step] = steps.get(step, 0) + 1
+    for step in range(after + 1, before + 1):
+        steps[step] = steps.get(step, 0) - 1
 
 
 def _bounded(now: Followed, oldest_ms: int) -> Followed:

@@ -18,9 +18,10 @@ from trackstream.core import sessions
 from trackstream.core.activity import AppActivity, counted
 from trackstream.core.cells import Moment, cell_of, mark
 from trackstream.core.enrichment import clock_offset_ms, device_ms, enriched
-from trackstream.core.funnel_progress import NO_FUNNELS, Changes, LiveFunnels, follow
+from trackstream.core.funnel_progress import Changes, follow
 from trackstream.core.identifiers import person_of
 from trackstream.core.last_touch import came_by, in_use
+from trackstream.core.live_funnels import NO_FUNNELS, LiveFunnels
 from trackstream.core.matching.ask import conversion_of, is_conversion, probes_of
 from trackstream.core.naming import first_of_each, linked, told
 from trackstream.core.privacy import private_event

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from trackstream.core.funnel_progress import MOST_FUNNELS, NO_FUNNELS, LiveFunnel, LiveFunnels
 from trackstream.core.funnels_file import FunnelsError, funnels_of_text
+from trackstream.core.live_funnels import MOST_FUNNELS, NO_FUNNELS, LiveFunnel, LiveFunnels
 from trackstream.storage.database import transaction
 from trackstream.storage.errors import StorageUnavailableError
 from trackstream.storage.polling import REFRESH_S, Polled

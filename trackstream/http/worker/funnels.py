@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tables import Tables
     from tables.base import StateTable
-    from trackstream.core.funnel_progress import LiveFunnel
+    from trackstream.core.live_funnels import LiveFunnel
     from trackstream.http.worker.peers import Peers
     from trackstream.ports import FunnelsBook
 
