@@ -6,6 +6,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar
+from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -103,7 +104,7 @@ def touch_handler(
 
 async def _parse(sighting: Sighting, parts: Parts) -> Refusal | None:
     """The link: it decides the app, the campaign and the only destinations that there are."""
-    slug = sighting.request.match_info.get("slug")
+    slug = _slug_of(sighting.request)
     if slug is not None:
         link = parts.directory.link_by_slug(slug)
     else:
@@ -117,6 +118,15 @@ async def _parse(sighting: Sighting, parts: Parts) -> Refusal | None:
         return Refusal(Reason.EXPIRED_LINK, "this tracking link has expired")
     sighting.link = link
     return None
+
+
+def _slug_of(request: web.Request) -> str | None:
+    """The slug of `/c/{slug}`, wherever that is mounted; None on other paths.
+
+    From the path and not from the router's match, which a shortcut does not make.
+    """
+    folder, _, slug = request.raw_path.partition("?")[0].rpartition("/")
+    return unquote(slug) if folder.endswith("/c") else None
 
 
 async def _validate(sighting: Sighting, parts: Parts) -> Refusal | None:

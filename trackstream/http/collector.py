@@ -26,6 +26,7 @@ from trackstream.http.problems import no_route, problem_response, unexpected
 from trackstream.http.registry import registry_routes
 from trackstream.http.segment import segment_handlers
 from trackstream.http.segment_settings import metrics_handler, settings_handler
+from trackstream.http.shortcuts import SHORTCUTS, Shortcuts
 from trackstream.http.steps import Parts, counted, no_database
 
 if TYPE_CHECKING:
@@ -103,11 +104,10 @@ def create_collector(
 
 
 def add_routes(application: web.Application, parts: Parts) -> None:
-    """Add every route of the collector to an application, which may have others."""
-    router = application.router
+    """Add every route of the collector to an application, which may have others.
 
-    async def answer_preflight(request: web.Request) -> web.Response:
-        return preflight(request, parts.directory)
+    The paths of clicks and events are also in its `SHORTCUTS`, for servers that look there first.
+    """
 
     async def live(_: web.Request) -> web.Response:
         return operations.live()
@@ -118,17 +118,8 @@ def add_routes(application: web.Application, parts: Parts) -> None:
     async def metrics(_: web.Request) -> web.Response:
         return operations.metrics(parts)
 
-    def get(path: str, route: str, handler: Handler) -> None:
-        open_to_all = route in _OPEN
-        inner = handler if open_to_all else guarded(handler, parts)
-        router.add_get(path, counted(route, inner, parts), expect_handler=_expected)
-
-    def post(path: str, route: str, handler: Handler) -> None:
-        counting = counted(route, guarded(handler, parts), parts)
-        router.add_post(path, counting, expect_handler=_expected)
-        asking = counted("preflight", answer_preflight, parts)
-        router.add_route("OPTIONS", path, asking, expect_handler=_expected)
-
+    routes = _Routes(application, parts)
+    get, post = routes.get, routes.post
     for kind in _KINDS:
         post(f"/v1/{kind}", kind, post_handler(kind, parts, dialect=always(DIALECTS[kind])))
     for path, route, handler in segment_handlers(parts):
@@ -136,9 +127,9 @@ def add_routes(application: web.Application, parts: Parts) -> None:
     post("/v1/m", "library_metrics", metrics_handler(parts))
     get("/v1/projects/{write_key}/settings", "library_settings", settings_handler(parts))
     click = touch_handler("click", parts)
-    get("/v1/click", "click", click)
-    get("/c/{slug}", "click", click)
-    get("/v1/impression", "impression", touch_handler("impression", parts))
+    for path in ("/v1/click", "/c/{slug}"):
+        get(path, "click", click, shortcut=True)
+    get("/v1/impression", "impression", touch_handler("impression", parts), shortcut=True)
     get("/v1/attributions/{id}/explain", "explain", explain_handler(parts))
     get("/health/live", "health", live)
     get("/health/ready", "health", ready)
@@ -146,6 +137,33 @@ def add_routes(application: web.Application, parts: Parts) -> None:
     registry = registry_routes(schemas.load(), topic_prefix=parts.settings.topic_prefix)
     for path, handler in [*registry, *description_routes(parts.version)]:
         get(path, "schemas", handler)
+
+
+class _Routes:
+    """Adds handlers to an application, counted and guarded."""
+
+    def __init__(self, application: web.Application, parts: Parts) -> None:
+        self._router = application.router
+        self._shortcuts = application[SHORTCUTS] = Shortcuts()
+        self._parts = parts
+
+    def get(self, path: str, route: str, handler: Handler, *, shortcut: bool = False) -> None:
+        parts = self._parts
+        counting = counted(route, handler if route in _OPEN else guarded(handler, parts), parts)
+        self._router.add_get(path, counting, expect_handler=_expected)
+        if shortcut:
+            self._shortcuts.add("GET", path, counting)
+
+    def post(self, path: str, route: str, handler: Handler) -> None:
+        parts = self._parts
+        counting = counted(route, guarded(handler, parts), parts)
+        self._router.add_post(path, counting, expect_handler=_expected)
+        self._shortcuts.add("POST", path, counting)
+        asking = counted("preflight", self._preflight, parts)
+        self._router.add_route("OPTIONS", path, asking, expect_handler=_expected)
+
+    async def _preflight(self, request: web.Request) -> web.Response:
+        return preflight(request, self._parts.directory)
 
 
 async def _expected(request: web.Request) -> web.Response | None:

@@ -15,6 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from trackstream.core.reasons import Reason
 from trackstream.http.problems import Refusal, problem_response, unexpected
+from trackstream.http.shortcuts import Shortcuts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -87,12 +88,20 @@ class Connection(web.RequestHandler):
         return response
 
 
-def expecting(handler: Handler, refused: Callable[[str, int], None]) -> Handler:
-    """The handler of all requests, for those that expect nothing but 100-continue."""
+def expecting(
+    handler: Handler, refused: Callable[[str, int], None], shortcuts: Shortcuts | None = None
+) -> Handler:
+    """The handler of all requests, for those that expect nothing but 100-continue.
+
+    Those that expect nothing at all, which is nearly all, may take a shortcut.
+    """
+    find = (shortcuts or Shortcuts()).find
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         expected = request.headers.get("Expect")
-        if expected and request.version >= HttpVersion11 and expected.lower() != "100-continue":
+        if not expected:
+            return await (find(request) or handler)(request)
+        if request.version >= HttpVersion11 and expected.lower() != "100-continue":
             response = problem_response(unexpected())
             refused(Reason.EXPECTATION_FAILED, response.status)
             return response

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from trackstream.http.shortcuts import Shortcuts
     from trackstream.http.steps import Traffic
     from trackstream.settings import Settings
 
@@ -37,12 +38,18 @@ class Listening:
         server: serves connections.
         settings: bound them: those beyond `max_connections` are answered 503 and closed.
         refused: counts what is refused before it has a route, by reason and status.
+        shortcuts: handlers that are looked for before the server's own.
     """
 
     def __init__(
-        self, server: web.Server, settings: Settings, *, refused: Callable[[str, int], None]
+        self,
+        server: web.Server,
+        settings: Settings,
+        *,
+        refused: Callable[[str, int], None],
+        shortcuts: Shortcuts | None = None,
     ) -> None:
-        server.request_handler = expecting(server.request_handler, refused)
+        server.request_handler = expecting(server.request_handler, refused, shortcuts)
         self._server = server
         self._max_connections = settings.max_connections
         self._options = connection_options(settings)

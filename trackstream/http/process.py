@@ -14,6 +14,7 @@ from trackstream.http.backing import Backing
 from trackstream.http.collector import add_routes, problems
 from trackstream.http.listening import ABORT_S, Listening, end, holds
 from trackstream.http.metrics import Metrics
+from trackstream.http.shortcuts import SHORTCUTS
 from trackstream.http.spool_metrics import show_spool
 from trackstream.http.steps import Parts, clock_ms
 from trackstream.http.tls import Certificate
@@ -98,7 +99,12 @@ async def run_process(
         await holds(
             lambda: stop.is_set() or backing.connected or backing.hopeless.done(), _PATIENCE_S
         )
-        door = Listening(_server_of(runner), settings, refused=metrics.refused)
+        door = Listening(
+            _server_of(runner),
+            settings,
+            refused=metrics.refused,
+            shortcuts=application[SHORTCUTS],
+        )
         await door.start(listener, certificate.context if certificate else None)
         on_listening()
         await _first(stop, backing.hopeless)
