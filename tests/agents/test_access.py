@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 
 import pytest
+from yarl import URL
 
 from tests.agents.running import Log, Worker, envelope
+from trackstream.application import create_app
 from trackstream.core.records import Event
 from trackstream.core.signing import sign
 from trackstream.http.worker.peers import ROUTED
+from trackstream.http.worker.serving import WorkerWeb
 from trackstream.storage.database import make_engine
 from trackstream.storage.migrations import migrate
 from trackstream.storage.registry import Registry
@@ -142,3 +145,31 @@ def _challenge(worker: Worker) -> str:
 def _signed(path: str, at_s: int) -> str:
     secret = MasterKey(MASTER_KEY).derived("requests between workers")
     return f"{at_s} {sign(secret, method='GET', path=path, body=b'', timestamp=str(at_s))}"
+
+
+@pytest.mark.parametrize(
+    ("bind", "exposed"),
+    [
+        ("127.0.0.1", False),
+        ("127.0.0.2", False),
+        ("::1", False),
+        ("localhost", False),
+        ("0.0.0.0", True),
+        ("::", True),
+        ("", True),
+        ("10.0.0.1", True),
+        ("worker-1", True),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::faust.exceptions.AlreadyConfiguredWarning")
+def test_who_asks_is_looked_at_wherever_faust_is_told_to_listen(
+    make_settings: Callable[[], Settings], bind: str, *, exposed: bool
+) -> None:
+    app = create_app(make_settings())
+    web = app.web
+    assert isinstance(web, WorkerWeb)
+    assert not web.is_exposed()
+    app.conf.web_bind = bind  # what `faust worker --web-bind` does
+    assert web.is_exposed() is exposed
+    app.conf.web_transport = URL("unix:///tmp/worker.sock")
+    assert not web.is_exposed()
