@@ -20,6 +20,7 @@ __all__ = [
     "event_identifiers",
     "fingerprint",
     "is_probabilistic",
+    "person_identifiers",
     "person_of",
     "scoped",
     "subject_of",
@@ -83,17 +84,25 @@ def person_of(
 
 def event_identifiers(event: RawEvent) -> list[str]:
     """The deterministic identifiers that an event carries, preferred first, each once."""
-    referral = event.referral
-    pairs = (
-        ("click", referral.click_id if referral else None),
-        ("user", event.user_id),
-        ("device", event.device_id),
-        ("gaid", advertising_id(event.gaid)),
-        ("idfa", advertising_id(event.idfa)),
-        ("idfv", advertising_id(event.idfv)),
-        ("cookie", event.cookie_id),
-    )
-    return list(dict.fromkeys(f"{kind}:{value}" for kind, value in pairs if value))
+    click_id = event.referral.click_id if event.referral else None
+    own = person_identifiers(event)
+    return [f"click:{click_id}", *own] if click_id else own
+
+
+def person_identifiers(event: RawEvent) -> list[str]:
+    """Those of whom it speaks of: without the click id, which is a touch's."""
+    found: list[str] = []
+    if event.user_id:
+        found.append(f"user:{event.user_id}")
+    if event.device_id:
+        found.append(f"device:{event.device_id}")
+    for kind, value in (("gaid", event.gaid), ("idfa", event.idfa), ("idfv", event.idfv)):
+        usable = advertising_id(value)
+        if usable:
+            found.append(f"{kind}:{usable}")
+    if event.cookie_id:
+        found.append(f"cookie:{event.cookie_id}")
+    return found
 
 
 def fingerprint(ip: str | None, os_name: str | None) -> str | None:

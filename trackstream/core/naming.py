@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from trackstream.core.cells import mark
-from trackstream.core.identifiers import event_identifiers
-from trackstream.core.matching.ask import links_of
-from trackstream.core.persons import person_links
+from trackstream.core.identifiers import person_identifiers
+from trackstream.core.matching.ask import links_between
+from trackstream.core.persons import ALIAS, person_pairs
 from trackstream.core.records import Link, PersonLink
 
 if TYPE_CHECKING:
     from trackstream.core.seen import Seen
     from trackstream.core.visitor import VisitorState
 
-__all__ = ["first_of_each", "linked", "told"]
+__all__ = ["named"]
 
 _MOST_LINKS = 64
 
@@ -33,37 +34,61 @@ def first_of_each(seen: list[Seen]) -> list[Seen]:
     return list(first.values())
 
 
-def linked(
+def named(
     state: VisitorState, seen: list[Seen], *, everything: bool
-) -> tuple[VisitorState, list[Link]]:
-    """Links not written before; all of them again in a replay."""
-    known, links = dict.fromkeys(state.linked), list[Link]()
-    for one in seen:
-        for link in links_of(one.raw, app_id=state.app_id, at_ms=one.event.timestamp_ms):
-            pair = mark(f"{link.identifier} {link.other}")
-            if everything or pair not in known:
-                links.append(link)
-            known[pair] = None
-    return msgspec.structs.replace(state, linked=list(known)[-_MOST_LINKS:]), links
+) -> tuple[VisitorState, list[Link], list[PersonLink]]:
+    """What the events say of who is whom.
+
+    Args:
+        state: The subject's, before.
+        seen: The events.
+        everything: Whether to say also what was said before: in a replay.
+
+    Returns:
+        The state after; links not written before; person links not written before, or not with so
+        early a time.
+    """
+    links, persons = list[Link](), list[PersonLink]()
+    linked, times_ms = dict[int, None](), dict[int, int]()
+    subject = state.subject.partition("|")[2]
+    for one in _first_of_each(seen):
+        at_ms = one.event.timestamp_ms
+        own = person_identifiers(one.raw)
+        for a, b in combinations(own, 2):
+            pair = mark(f"{a} {b}")
+            new = pair not in linked and pair not in state.linked
+            if new:
+                linked[pair] = None
+            if new or everything:
+                links += links_between(a, b, app_id=state.app_id, at_ms=at_ms)
+        for kind, a, b in person_pairs(one.raw, own, subject=subject):
+            name = mark(f"{kind} {a} {b}")
+            known_ms = times_ms.get(name, state.told.get(name))
+            earlier = known_ms is None or at_ms < known_ms
+            if earlier:
+                times_ms[name] = at_ms
+            if earlier or everything:
+                persons.append(
+                    PersonLink(app_id=state.app_id, kind=kind, identifier=a, other=b, at_ms=at_ms)
+                )
+    if linked or times_ms:
+        state = msgspec.structs.replace(
+            state,
+            linked=[*state.linked, *linked][-_MOST_LINKS:],
+            told=dict(list((state.told | times_ms).items())[-_MOST_LINKS:]),
+        )
+    return state, links, persons
 
 
-def told(
-    state: VisitorState, seen: list[Seen], *, everything: bool
-) -> tuple[VisitorState, list[PersonLink]]:
-    """Person links not written before, or not with so early a time; all again in a replay."""
-    times_ms, links = dict(state.told), list[PersonLink]()
+def _first_of_each(seen: list[Seen]) -> list[Seen]:
+    """The earliest event of each set of identifiers: the others say the same of who is whom."""
+    if len(seen) == 1:
+        return seen
+    first: dict[tuple[str | None, ...], Seen] = {}
     for one in seen:
-        identifiers = [i for i in event_identifiers(one.raw) if not i.startswith("click:")]
-        for link in person_links(
-            one.raw,
-            identifiers,
-            app_id=state.app_id,
-            subject=state.subject.partition("|")[2],
-            at_ms=one.event.timestamp_ms,
-        ):
-            name = mark(f"{link.kind} {link.identifier} {link.other}")
-            known_ms = times_ms.get(name)
-            if everything or known_ms is None or link.at_ms < known_ms:
-                links.append(link)
-            times_ms[name] = link.at_ms if known_ms is None else min(known_ms, link.at_ms)
-    return msgspec.structs.replace(state, told=dict(list(times_ms.items())[-_MOST_LINKS:])), links
+        raw = one.raw
+        alias = raw.event_id if raw.event == ALIAS else None
+        ids = (raw.user_id, raw.device_id, raw.cookie_id, raw.gaid, raw.idfa, raw.idfv, alias)
+        if ids not in first or one.at < first[ids].at:
+            first[ids] = one
+    return list(first.values())

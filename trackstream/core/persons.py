@@ -18,14 +18,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from trackstream.core.records import PersonLink
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trackstream.core.records import RawEvent
+    from trackstream.core.records import PersonLink, RawEvent
 
-__all__ = ["ALIAS", "IDENTIFIED", "TOGETHER", "people", "person_links"]
+__all__ = ["ALIAS", "IDENTIFIED", "TOGETHER", "people", "person_pairs"]
 
 ALIAS, IDENTIFIED, TOGETHER = "alias", "identified", "together"
 
@@ -34,17 +32,15 @@ _ORDER = ("user", "device", "cookie", "idfv", "idfa", "gaid")
 _PREVIOUS = ("previous_id", "previousId")
 
 
-def person_links(
-    raw: RawEvent, identifiers: Iterable[str], *, app_id: str, subject: str, at_ms: int
-) -> list[PersonLink]:
-    """What an event says of who is whom.
+def person_pairs(
+    raw: RawEvent, identifiers: Iterable[str], *, subject: str
+) -> list[tuple[str, str, str]]:
+    """What an event says of who is whom: kind, identifier, other, as in a `PersonLink`.
 
     Args:
         raw: The event.
         identifiers: Its own, without that of a click.
-        app_id: Its app.
         subject: Its subject, without the app: what its other identifiers are linked to.
-        at_ms: Its corrected time.
     """
     pairs: list[tuple[str, str, str]] = []
     for other in identifiers:
@@ -57,10 +53,7 @@ def person_links(
     previous = _previous(raw)
     if raw.event == "alias" and raw.user_id and previous and previous != raw.user_id:
         pairs.append((ALIAS, f"{_USER}{previous}", f"{_USER}{raw.user_id}"))
-    return [
-        PersonLink(app_id=app_id, kind=kind, identifier=one, other=other, at_ms=at_ms)
-        for kind, one, other in pairs
-    ]
+    return pairs
 
 
 def people(links: Iterable[PersonLink]) -> dict[str, str]:

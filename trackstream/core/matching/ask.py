@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
 from typing import TYPE_CHECKING
 
 from trackstream.core.identifiers import event_identifiers, fingerprint
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
     from trackstream.core.records import Event, RawEvent
     from trackstream.core.rules import Rules
 
-__all__ = ["INSTALL_EVENTS", "conversion_of", "is_conversion", "links_of", "probes_of"]
+__all__ = ["INSTALL_EVENTS", "conversion_of", "is_conversion", "links_between", "probes_of"]
 
 INSTALL_EVENTS = frozenset({"install", "first_open"})
 
@@ -117,14 +116,9 @@ def probes_of(conversion: Conversion) -> list[Probe]:
     ]
 
 
-def links_of(raw: RawEvent, *, app_id: str, at_ms: int) -> list[Link]:
-    """A link in each direction for every two identifiers of a person that the event carries.
-
-    A click id is not linked: it is a touch's, and is asked by the install that brings it.
-    """
-    own = [one for one in event_identifiers(raw) if not one.startswith("click:")]
+def links_between(a: str, b: str, *, app_id: str, at_ms: int) -> list[Link]:
+    """A link in each direction for two identifiers of a person that an event carries."""
     return [
-        Link(app_id=app_id, identifier=a, other=b, at_ms=at_ms)
-        for pair in combinations(own, 2)
-        for a, b in (pair, pair[::-1])
+        Link(app_id=app_id, identifier=a, other=b, at_ms=at_ms),
+        Link(app_id=app_id, identifier=b, other=a, at_ms=at_ms),
     ]

@@ -1,0 +1,126 @@
+"""A subject's new events are put into its sessions, and counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from trackstream.core import sessions
+from trackstream.core.activity import AppActivity, Counted, counted
+from trackstream.core.cells import cell_of
+from trackstream.core.matching.ask import is_conversion
+from trackstream.core.sessions import SessionState, Visit
+from trackstream.core.visitor import VisitorState, kept, person_in, record_of
+
+if TYPE_CHECKING:
+    from trackstream.core.records import Event, Session
+    from trackstream.core.rules import Rules
+    from trackstream.core.seen import Seen
+
+__all__ = ["in_session", "sat", "sat_again"]
+
+
+def sat(
+    before: VisitorState, after: VisitorState, seen: list[Seen], rules: Rules
+) -> tuple[VisitorState, list[Session], dict[int, AppActivity]]:
+    """The events put into sessions; records of what opened or was merged away; what it counts.
+
+    Args:
+        before: The subject's state before the events.
+        after: The same with what they say of its clock and its users.
+        seen: The events.
+        rules: What ends a session, what is a conversion.
+    """
+    converted = [is_conversion(one.event.event, rules) for one in seen]
+    change = sessions.add(
+        before.sessions,
+        [
+            Visit(cell_of(one.event, at=one.at, converted=converts), one.client_id)
+            for one, converts in zip(seen, converted, strict=True)
+        ],
+        subject=after.subject,
+        splits=after.splits,
+        rules=rules,
+    )
+    news = _news(before, after, change.sessions, seen, rules)
+    news.difference_update(one.session_id for one in change.opened)
+    held = [
+        msgspec.structs.replace(one, changed=True) if one.session_id in news else one
+        for one in change.sessions
+    ]
+    newest_ms = max([before.newest_ms, *(one.at[0] for one in seen)])
+    counts = _counted(before, after, change.sessions, seen, converted)
+    now = msgspec.structs.replace(
+        after,
+        sessions=kept(held, newest_ms, rules),
+        splits=change.splits,
+        newest_ms=newest_ms,
+        active=counts.active,
+        converting=counts.converting,
+    )
+    merged = [
+        record_of(now, sessions.revised(one), merged_into=survivor) for one, survivor in change.gone
+    ]
+    return now, [*merged, *(record_of(now, one) for one in change.opened)], counts.windows
+
+
+def _news(
+    before: VisitorState,
+    after: VisitorState,
+    now: list[SessionState],
+    seen: list[Seen],
+    rules: Rules,
+) -> set[str]:
+    """Sessions of which something else was published than what is known of the subject by now."""
+    if before.error_ms != after.error_ms:
+        return {one.session_id for one in now}
+    if before.users == after.users:
+        return set()
+    first = min(
+        one.at
+        for one in seen
+        if one.raw.user_id is not None or one.raw.event in rules.logout_events
+    )
+    return {
+        one.session_id
+        for one in now
+        if one.end >= first and person_in(before, one) != person_in(after, one)
+    }
+
+
+def _counted(
+    before: VisitorState,
+    after: VisitorState,
+    now: list[SessionState],
+    seen: list[Seen],
+    converted: list[bool],
+) -> Counted:
+    """What the app's windows count of these events."""
+    was_ms, is_ms = before.error_ms, after.error_ms
+    stay = {id(one) for one in before.sessions} & {id(one) for one in now if was_ms == is_ms}
+    times_ms = [one.event.timestamp_ms for one in seen]
+    return counted(
+        before.active,
+        before.converting,
+        times_ms=times_ms,
+        converted_ms=[at for at, converts in zip(times_ms, converted, strict=True) if converts],
+        started_before_ms=[one.start[0] + was_ms for one in before.sessions if id(one) not in stay],
+        started_ms=[one.start[0] + is_ms for one in now if id(one) not in stay],
+    )
+
+
+def sat_again(state: VisitorState, seen: list[Seen]) -> list[Session]:
+    """A replay changes nothing: the sessions that its events are in are published as they are."""
+    touched = {
+        one.session_id: one
+        for event in seen
+        if (one := sessions.find(state.sessions, event.at, event.client_id))
+    }
+    return [record_of(state, one) for one in touched.values()]
+
+
+def in_session(one: Seen, state: VisitorState) -> Event:
+    """The event, with the session that it is in."""
+    found = sessions.find(state.sessions, one.at, one.client_id)
+    return msgspec.structs.replace(one.event, session_id=found.session_id if found else "")
