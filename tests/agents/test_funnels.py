@@ -85,8 +85,9 @@ async def counts_from(at_ms: int) -> None:
 
 def counts(worker: Worker, name: str, day: str) -> list[int]:
     status, shown = worker.get(f"/funnels/{name}/live?app_id=demo&day={day}")
-    assert (status, shown["silent"], shown["day"]) == (200, [], day)
-    return [step["count"] for step in shown["steps"]]
+    assert status == 200, shown
+    assert shown["day"] == day
+    return [] if shown["silent"] else [step["count"] for step in shown["steps"]]
 
 
 async def until(worker: Worker, name: str, day: str, wanted: list[int]) -> None:
@@ -96,6 +97,76 @@ async def until(worker: Worker, name: str, day: str, wanted: list[int]) -> None:
             return
         await asyncio.sleep(0.05)
     assert counts(worker, name, day) == wanted
+
+
+async def both_own(*workers: Worker) -> None:
+    """Wait until both are ready and have partitions."""
+    for _ in range(300):
+        if all(
+            'trackstream_partitions{topic="' in one.get("/metrics")[1]
+            and one.get("/health/ready")[0] == 200
+            for one in workers
+        ):
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("one worker has no partitions")
+
+
+def shown(worker: Worker, day: str, *, since_ms: list[int]) -> None:
+    """The views, and what they refuse."""
+    _, every = worker.get(f"/funnels/live?day={day}")
+    assert every == {
+        **worker.get(f"/funnels/live?app_id=demo&day={day}")[1],
+        "now_ms": every["now_ms"],
+    }
+    assert [(one["app_id"], one["funnel"]) for one in every["funnels"]] == [
+        ("demo", "checkout"),
+        ("demo", "visit"),
+    ]
+    assert worker.get("/funnels/live?app_id=nobody")[1]["funnels"] == []
+    assert "/funnels/live" in worker.get("/live")[1]
+    checkout, visit = every["funnels"]
+    assert [checkout["since_ms"], visit["since_ms"]] == since_ms
+    assert [step["of_previous"] for step in checkout["steps"]] == [None, 1.0, 0.0]
+    assert (visit["by"], visit["within_ms"]) == ("session", 30 * 60_000)
+    for wrong in ("", "?app_id=demo&day=never", "?app_id=demo&day=2001-01-01"):
+        assert worker.get(f"/funnels/checkout/live{wrong}")[0] == 422
+    assert worker.get("/funnels/none/live?app_id=demo")[0] == 404
+    assert worker.get("/funnels/partial?day=1")[0] == 403
+
+
+async def shown_by_two(worker: Worker, other: Worker, day: str) -> None:
+    """Each adds up what both have, and says so when the other is silent."""
+    try:
+        other.launch()
+        await asyncio.to_thread(other.wait_ready)
+        await both_own(worker, other)
+        await until(worker, "visit", day, [DEVICES + 1, DEVICES // 4])
+        await until(other, "visit", day, [DEVICES + 1, DEVICES // 4])
+        other.kill()
+        _, missing = worker.get(f"/funnels/visit/live?app_id=demo&day={day}")
+        assert [one.rstrip("/") for one in missing["silent"]] == [other.url]
+    finally:
+        other.stop()
+
+
+def printed(worker: Worker, day: str) -> None:
+    """The command."""
+
+    def live(*arguments: str, code: int = 0) -> str:
+        result = CliRunner().invoke(
+            main, ["funnels", "live", *arguments, "--app", "demo", "--worker-url", worker.url]
+        )
+        assert result.exit_code == code, result.output
+        return result.output if code else result.stdout
+
+    rows: list[dict[str, Any]] = json.loads(live("checkout", "--day", day, "--json"))
+    assert [row["count"] for row in rows] == [1, 1, 0]
+    assert rows[1] == {
+        "step": 2, "event": ["cart"], "count": 1, "of_previous": 1.0, "of_first": 1.0,
+    }  # fmt: skip
+    assert "100.0%" in live("checkout", "--day", day)
+    assert "no funnel none" in live("none", code=1)
 
 
 async def test_steps_are_counted_live_and_once(
@@ -132,42 +203,7 @@ async def test_steps_are_counted_live_and_once(
         await until(worker, "checkout", day, [1, 1, 0])
         await until(worker, "visit", day, [DEVICES + 1, DEVICES // 4])
 
-    _, every = worker.get(f"/funnels/live?day={day}")
-    assert every == {
-        **worker.get(f"/funnels/live?app_id=demo&day={day}")[1],
-        "now_ms": every["now_ms"],
-    }
-    assert [(one["app_id"], one["funnel"]) for one in every["funnels"]] == [
-        ("demo", "checkout"),
-        ("demo", "visit"),
-    ]
-    assert worker.get("/funnels/live?app_id=nobody")[1]["funnels"] == []
-    assert "/funnels/live" in worker.get("/live")[1]
-    checkout, visit = every["funnels"]
-    assert (checkout["since_ms"], visit["since_ms"]) == (
-        changed.effective_at_ms,
-        done.effective_at_ms,
-    )
-    assert [step["of_previous"] for step in checkout["steps"]] == [None, 1.0, 0.0]
-    assert (visit["by"], visit["within_ms"]) == ("session", 30 * 60_000)
-    for wrong in ("", "?app_id=demo&day=never", "?app_id=demo&day=2001-01-01"):
-        assert worker.get(f"/funnels/checkout/live{wrong}")[0] == 422
-    assert worker.get("/funnels/none/live?app_id=demo")[0] == 404
-    assert worker.get("/funnels/partial?day=1")[0] == 403
-
+    shown(worker, day, since_ms=[changed.effective_at_ms, done.effective_at_ms])
+    await shown_by_two(worker, Worker(worker.settings, folder / "other"), day)
     monkeypatch.setenv("TRACKSTREAM_DATA_DIR", str(folder))
-
-    def live(*arguments: str, code: int = 0) -> str:
-        result = CliRunner().invoke(
-            main, ["funnels", "live", *arguments, "--app", "demo", "--worker-url", worker.url]
-        )
-        assert result.exit_code == code, result.output
-        return result.output if code else result.stdout
-
-    rows: list[dict[str, Any]] = json.loads(live("checkout", "--day", day, "--json"))
-    assert [row["count"] for row in rows] == [1, 1, 0]
-    assert rows[1] == {
-        "step": 2, "event": ["cart"], "count": 1, "of_previous": 1.0, "of_first": 1.0,
-    }  # fmt: skip
-    assert "100.0%" in live("checkout", "--day", day)
-    assert "no funnel none" in live("none", code=1)
+    printed(worker, day)

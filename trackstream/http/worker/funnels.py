@@ -49,7 +49,8 @@ def routes(tables: Tables, peers: Peers, book: FunnelsBook) -> list[web.RouteDef
     async def shown(day: int, funnels: list[tuple[str, LiveFunnel]]) -> dict[str, Any]:
         said, silent = await peers.everyone(_PARTIAL.with_query(day=day))
         parts = _own_parts(table, day)
-        parts += [one for answer in said for one in msgspec.convert(answer, list[_Part])]
+        for answer in said:
+            parts += msgspec.convert(answer, list[_Part], str_keys=True)
         return {
             "day": (_FIRST + timedelta(days=day)).isoformat(),
             "now_ms": _now_ms(),
