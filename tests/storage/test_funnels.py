@@ -154,7 +154,7 @@ def test_the_commands(
     assert "no funnel" in run("list")
     file.write_text(FILE, "utf-8")
     assert "two" in run("check", str(file))
-    run("set", str(file), "--note", "first")
+    assert "Counted live from" in run("set", str(file), "--note", "first")
     assert rows("list")[0]["steps"] == ["a", "b"]
     write(
         migrated_url,

@@ -9,7 +9,7 @@ import click
 
 from trackstream.cli.base import Problem, example
 from trackstream.cli.funnels_live import live, percent
-from trackstream.cli.output import json_option, show
+from trackstream.cli.output import json_option, moment, show
 from trackstream.cli.period import days, period_options
 
 if TYPE_CHECKING:
@@ -72,13 +72,17 @@ def check(file: BinaryIO, *, as_json: bool) -> None:
 @click.option("--note", help="Why; kept beside it.")
 @json_option
 def set_(file: BinaryIO, app_id: str | None, note: str | None, *, as_json: bool) -> None:
-    """Have an app's funnels be those of FILE, and no others."""
+    """Have an app's funnels be those of FILE, and no others.
+
+    Workers count them live from five seconds later on; one that stays as it was goes on counting.
+    """
     from trackstream.storage.funnels import set_funnels
 
     toml = _text(file)
     with _opened(app_id) as (engine, whose):
         done = set_funnels(engine, whose, toml, note=note)
     _list(done.parsed().values(), as_json=as_json)
+    click.echo(f"Counted live from {moment(done.effective_at_ms)} UTC on.", err=True)
 
 
 @funnels.command("list", epilog=example("trackstream funnels list --app shop"))
