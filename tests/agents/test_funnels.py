@@ -133,6 +133,7 @@ def shown(worker: Worker, day: str, *, since_ms: list[int]) -> None:
         assert worker.get(f"/funnels/checkout/live{wrong}")[0] == 422
     assert worker.get("/funnels/none/live?app_id=demo")[0] == 404
     assert worker.get("/funnels/partial?day=1")[0] == 403
+    assert worker.get("/funnels/partial?day=x", **{"X-Trackstream-Routed": "1"})[0] == 403
 
 
 async def shown_by_two(worker: Worker, other: Worker, day: str) -> None:

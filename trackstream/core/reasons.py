@@ -34,6 +34,7 @@ class Reason(StrEnum):
     UNKNOWN_LINK = "unknown_link"
     EXPIRED_LINK = "expired_link"
     UNKNOWN_CONVERSION = "unknown_conversion"
+    NOT_FOUND = "not_found"
     MISSING_FIELD = "missing_field"
     WRONG_TYPE = "wrong_type"
     INVALID_VALUE = "invalid_value"
@@ -70,6 +71,7 @@ HTTP_STATUS: dict[Reason, int] = {
     Reason.UNKNOWN_LINK: 404,
     Reason.EXPIRED_LINK: 410,
     Reason.UNKNOWN_CONVERSION: 404,
+    Reason.NOT_FOUND: 404,
     Reason.MISSING_FIELD: 422,
     Reason.WRONG_TYPE: 422,
     Reason.INVALID_VALUE: 422,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ __all__ = ["routes"]
 
 _PARTIAL = URL("/funnels/partial")
 _FIRST = date(1970, 1, 1)
+_DAY = re.compile(r"[0-9]{1,6}")
 
 
 class _Part(msgspec.Struct, frozen=True, array_like=True):
@@ -79,9 +81,10 @@ def routes(tables: Tables, peers: Peers, book: FunnelsBook) -> list[web.RouteDef
         return web.json_response(one | document)
 
     async def partial(request: web.Request) -> web.Response:
-        if ROUTED not in request.headers:
+        day = request.query.get("day", "")
+        if ROUTED not in request.headers or not _DAY.fullmatch(day):
             return problem(403, "for other workers; ask /funnels/{name}/live")
-        parts = _own_parts(table, int(request.query["day"]))
+        parts = _own_parts(table, int(day))
         return web.Response(body=msgspec.json.encode(parts), content_type="application/json")
 
     return [

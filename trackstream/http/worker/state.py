@@ -8,6 +8,8 @@ import msgspec
 from aiohttp import web
 
 from tables.store import NotOwnedError
+from trackstream.core.reasons import Reason
+from trackstream.http.problems import Refusal, problem_response
 from trackstream.http.worker.peers import ROUTED, UnreachableError
 
 if TYPE_CHECKING:
@@ -15,6 +17,13 @@ if TYPE_CHECKING:
     from trackstream.http.worker.peers import Peers
 
 __all__ = ["problem", "readable", "routes"]
+
+_REASONS = {
+    403: Reason.FORBIDDEN,
+    404: Reason.NOT_FOUND,
+    422: Reason.INVALID_VALUE,
+    503: Reason.UNAVAILABLE,
+}
 
 
 def readable(value: Any) -> Any:
@@ -30,12 +39,8 @@ def readable(value: Any) -> Any:
 
 
 def problem(status: int, detail: str) -> web.Response:
-    """A problem document (RFC 9457)."""
-    body = {"type": "about:blank", "status": status, "detail": detail}
-    headers = {"Retry-After": "1"} if status == 503 else None
-    return web.json_response(
-        body, status=status, content_type="application/problem+json", headers=headers
-    )
+    """A problem document (RFC 9457), whose reason is what the status means here."""
+    return problem_response(Refusal(_REASONS[status], detail, retry_after_s=1))
 
 
 def routes(tables: Tables, peers: Peers) -> list[web.RouteDef]:
