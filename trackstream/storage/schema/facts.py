@@ -41,8 +41,8 @@ fact_events = Table(
     metadata,
     text("app_id", primary_key=True),
     text("event_id", primary_key=True),
-    # PostgreSQL wants the partition's column in every unique key. The time of an event is the same
-    # however often it is delivered, so this makes ids no less unique.
+    # PostgreSQL wants the partition's column in every unique key. The time of an event may move
+    # when it is handled again; warehouse/moved.py keeps it from being there on two days.
     Column("event_day", Date, primary_key=True, comment="of event_at, in UTC"),
     text("event", required=True),
     time("event_at", required=True),

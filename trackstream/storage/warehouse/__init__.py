@@ -6,6 +6,7 @@ moment at which one is there without the other, and a crash anywhere repeats not
 - `rows`: a record as rows of the tables;
 - `staging`: how rows travel: COPY into a temporary table, one INSERT from there;
 - `statements`: those INSERTs, and what an older or repeated record does to a newer row;
+- `moved`: events that are there already, on another day;
 - `batch`: messages as staged rows, ready to write;
 - `days`: the partitions of `fact_events`;
 - `writer`: claims of partitions, and the transaction;

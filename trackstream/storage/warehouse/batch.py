@@ -10,6 +10,7 @@ from trackstream.codec import UndecodableError, decode
 from trackstream.core.reasons import Reason
 from trackstream.core.records import Attribution, Event, PersonLink, Rejected, Session
 from trackstream.storage.consumer import Message
+from trackstream.storage.warehouse.moved import other_days
 from trackstream.storage.warehouse.rows import (
     DAY_MS,
     Row,
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["MAX_DAYS", "Batch", "Message", "batches", "halves"]
 
 MAX_DAYS = 32
-"""Days of events in one transaction: each is a partition, with its indexes locked and open."""
+"""Days of events in one transaction: each is a partition, with its indexes locked and open.
+
+Twice as many others may be looked at.
+"""
 
 # What both datetime and PostgreSQL's own functions take: the years 1 to 9999.
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
@@ -56,12 +60,14 @@ class Batch:
         messages: What it was made of, in order of offset within each partition.
         csv: Rows to COPY, by table, in the order in which they are written.
         days: Days since 1970 of the events.
+        other_days: Days on which earlier copies of some of them may be.
         next_offsets: By (topic, partition), the offset after the batch.
     """
 
     messages: Sequence[Message | _Refused]
     csv: dict[str, bytes]
     days: frozenset[int]
+    other_days: frozenset[int]
     next_offsets: dict[tuple[str, int], int]
 
 
@@ -94,11 +100,12 @@ def batches(messages: Sequence[Message | _Refused], *, version: str) -> Iterator
     for number, message in enumerate(messages):
         record = _record(message, version)
         if isinstance(record, Event):
-            day = record.timestamp_ms // DAY_MS
-            if day not in rows.days and len(rows.days) >= MAX_DAYS:
+            day, others = record.timestamp_ms // DAY_MS, other_days(record)
+            if not rows.have_room(day, others):
                 yield rows.batch(messages[begin:number])
                 rows, begin = _Rows(), number
             rows.days.add(day)
+            rows.other_days |= others
         rows.add(record)
     if begin < len(messages):
         yield rows.batch(messages[begin:])
@@ -107,16 +114,25 @@ def batches(messages: Sequence[Message | _Refused], *, version: str) -> Iterator
 class _Rows:
     def __init__(self) -> None:
         self.days: set[int] = set()
-        self._events: list[Row] = []
+        self.other_days: set[int] = set()
+        self._events: dict[tuple[str, str], Row] = {}
         self._sessions: dict[tuple[str, str], Session] = {}
         self._attributions: dict[tuple[str, str], Attribution] = {}
         self._revisions: list[Row] = []
         self._person_links: dict[tuple[str, ...], PersonLink] = {}
         self._rejected: list[Row] = []
 
+    def have_room(self, day: int, others: frozenset[int]) -> bool:
+        return (day in self.days or len(self.days) < MAX_DAYS) and (
+            others <= self.other_days or len(self.other_days) < 2 * MAX_DAYS
+        )
+
     def add(self, record: Record) -> None:
         if isinstance(record, Event):
-            self._events.append(event_row(record))
+            event = (record.app_id, record.event_id)
+            # The first counts, as if they had come apart: the second may be of another day.
+            if event not in self._events:
+                self._events[event] = event_row(record)
         elif isinstance(record, Session):
             key = (record.app_id, record.session_id)
             # An INSERT can change a row once: of several revisions the newest goes.
@@ -136,7 +152,7 @@ class _Rows:
 
     def batch(self, messages: Sequence[Message | _Refused]) -> Batch:
         rows = {
-            "fact_events": self._events,
+            "fact_events": self._events.values(),
             "fact_sessions": [session_row(one) for one in self._sessions.values()],
             "attributions": [attribution_row(one) for one in self._attributions.values()],
             "attribution_credits": [
@@ -150,6 +166,7 @@ class _Rows:
             messages=messages,
             csv={table: as_csv(some) for table, some in rows.items() if some},
             days=frozenset(self.days),
+            other_days=frozenset(one for one in self.other_days if _FIRST_DAY <= one <= _LAST_DAY),
             next_offsets={(one.topic, one.partition): one.offset + 1 for one in messages},
         )
 

@@ -14,6 +14,7 @@ from trackstream.storage.database import connect
 from trackstream.storage.errors import RowsRefusedError, StorageError, StorageUnavailableError
 from trackstream.storage.warehouse import persons
 from trackstream.storage.warehouse.days import Days
+from trackstream.storage.warehouse.moved import removal
 from trackstream.storage.warehouse.statements import AFTER, DIMENSIONS, INSERTS, STAGED
 
 if TYPE_CHECKING:
@@ -98,12 +99,8 @@ class Writer:
                 cursor.execute(persons.LOCK)
             elif "fact_events" in batch.csv:
                 cursor.execute(persons.LOCK_SHARED)
-            for table, rows in batch.csv.items():
-                cursor.copy_expert(STAGED[table].copy, io.BytesIO(rows), _CHUNK_BYTES)
-                cursor.execute(INSERTS[table])
-                written[table] += cursor.rowcount
-                if table in AFTER:
-                    cursor.execute(AFTER[table])
+            for table in batch.csv:
+                written[table] += _merge(cursor, table, batch)
             if "fact_events" in batch.csv or "attributions" in batch.csv:
                 for table, statement in DIMENSIONS.items():
                     cursor.execute(statement)
@@ -152,3 +149,15 @@ class Writer:
                 for staged in STAGED.values():
                     cursor.execute(staged.create)
         return self._connection
+
+
+def _merge(cursor: Any, table: str, batch: Batch) -> int:
+    """Stage a table's rows, and have them in it; how many are new."""
+    cursor.copy_expert(STAGED[table].copy, io.BytesIO(batch.csv[table]), _CHUNK_BYTES)
+    if table == "fact_events" and batch.other_days:
+        cursor.execute(removal(batch.other_days))
+    cursor.execute(INSERTS[table])
+    new: int = cursor.rowcount
+    if table in AFTER:
+        cursor.execute(AFTER[table])
+    return new
