@@ -1,8 +1,9 @@
 """`app_activity`: what goes on in each app, in windows of 30 minutes that begin every 5.
 
-A subject's messages are all in one partition, so the partitions' counts of active subjects have
-nobody in common, and their sum is exact. Key: `begin|app`, the window's begin in epoch
-milliseconds, padded, so that rows of a time span are neighbours.
+A row for each 5 minutes, from which `core.activity.in_window` makes windows. A subject's messages
+are all in one partition, so the partitions' counts of active subjects have nobody in common, and
+their sum is exact. Key: `begin|app`, the row's begin in epoch milliseconds, padded, so that rows
+of a time span are neighbours.
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ def define(app: AppT, **options: Any) -> StateTable[AppActivity]:
         name="app_activity",
         state_type=AppActivity,
         version=1,
-        help="Active subjects, events, sessions and conversions by app and window of 30 minutes",
+        help="Subjects of 30 minutes, events, sessions and conversions of 5, by app",
         **options,
     )
 
 
 def row_key(begin_ms: int, app_id: str) -> str:
-    """The key of an app's window."""
+    """The key of an app's row."""
     return f"{_first_key(begin_ms)}{app_id}"
 
 

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from tables.counters import plus
 from tests.core.visiting import NOW, START, apply, envelope, page
-from trackstream.core.activity import HOP_MS, WINDOW_MS, AppActivity, first_in, windows_of
+from trackstream.core.activity import (
+    HOP_MS,
+    WINDOW_MS,
+    AppActivity,
+    first_in,
+    in_window,
+    windows_of,
+)
 
 if TYPE_CHECKING:
     from trackstream.core.visits import VisitorState
@@ -60,17 +67,18 @@ def test_what_envelopes_count_is_what_there_is_in_the_end(minutes: list[int], se
             rows[begin_ms] = plus(rows.get(begin_ms, AppActivity()), change)
     assert state is not None
     starts = [one.start[0] for one in state.sessions]
-    for begin_ms, row in rows.items():
+    windows = {w for e in events for w in windows_of(e.timestamp_ms)}
+    for begin_ms in windows:
         inside = [e for e in events if begin_ms <= e.timestamp_ms < begin_ms + WINDOW_MS]
         bought = [e for e in inside if e.event == "purchase"]
-        assert row == AppActivity(
+        assert in_window(rows, begin_ms) == AppActivity(
             active_subjects=int(bool(inside)),
             converting_subjects=int(bool(bought)),
             events=len(inside),
             conversions=len(bought),
             sessions_started=sum(begin_ms <= at < begin_ms + WINDOW_MS for at in starts),
         )
-    assert set(rows) == {w for e in events for w in windows_of(e.timestamp_ms)}
+    assert set(rows) <= windows
 
 
 def test_a_replay_counts_nothing() -> None:

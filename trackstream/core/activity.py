@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 __all__ = [
     "HOP_MS",
@@ -22,7 +22,7 @@ __all__ = [
     "Slices",
     "counted",
     "first_in",
-    "in_windows",
+    "in_window",
     "remembered",
     "windows_of",
 ]
@@ -37,7 +37,11 @@ Slices = list[int]
 
 
 class AppActivity(msgspec.Struct, frozen=True, array_like=True):
-    """Counts of one window; also a change of them."""
+    """A row of counts; also a change of one, and all counts of a window (see `in_window`).
+
+    Each slice of 5 minutes has a row. Subjects are counted for the window that begins with it,
+    since they are not the sum of those of its slices; all else is counted for the slice itself.
+    """
 
     active_subjects: int = 0
     converting_subjects: int = 0
@@ -60,17 +64,28 @@ def windows_of(at_ms: int) -> range:
     return range(last - WINDOW_MS + HOP_MS, last + 1, HOP_MS)
 
 
-def in_windows(times_ms: Iterable[int]) -> dict[int, int]:
-    """How many of these moments each window has, by its beginning."""
+def in_window(rows: Mapping[int, AppActivity], begin_ms: int) -> AppActivity:
+    """The counts of the window that begins there, from the rows of its slices."""
+    slices = [
+        rows[at_ms] for at_ms in range(begin_ms, begin_ms + WINDOW_MS, HOP_MS) if at_ms in rows
+    ]
+    first = rows.get(begin_ms) or AppActivity()
+    return AppActivity(
+        active_subjects=first.active_subjects,
+        converting_subjects=first.converting_subjects,
+        events=sum(one.events for one in slices),
+        conversions=sum(one.conversions for one in slices),
+        sessions_started=sum(one.sessions_started for one in slices),
+    )
+
+
+def _in_slices(times_ms: Iterable[int]) -> dict[int, int]:
+    """How many of these moments each slice has, by its beginning."""
     slices: dict[int, int] = {}
     for at_ms in times_ms:
         begin_ms = at_ms // HOP_MS * HOP_MS
         slices[begin_ms] = slices.get(begin_ms, 0) + 1
-    windows: dict[int, int] = {}
-    for begin_ms, count in slices.items():
-        for window in windows_of(begin_ms):
-            windows[window] = windows.get(window, 0) + count
-    return windows
+    return slices
 
 
 def first_in(known: Slices, times_ms: Iterable[int]) -> tuple[Slices, set[int]]:
@@ -98,8 +113,8 @@ class Counted(NamedTuple):
     active: Slices
     converting: Slices
     """The subject's, after."""
-    windows: dict[int, AppActivity]
-    """Changes, by where the windows begin."""
+    rows: dict[int, AppActivity]
+    """Changes, by where the rows' windows and slices begin."""
 
 
 def counted(
@@ -123,26 +138,26 @@ def counted(
     """
     active, first = first_in(active, times_ms)
     converting, first_converting = first_in(converting, converted_ms)
-    events, conversions = in_windows(times_ms), in_windows(converted_ms)
+    events, conversions = _in_slices(times_ms), _in_slices(converted_ms)
     started = _moved(started_before_ms, started_ms)
-    changes = {
-        window: AppActivity(
-            active_subjects=int(window in first),
-            converting_subjects=int(window in first_converting),
-            events=events.get(window, 0),
-            conversions=conversions.get(window, 0),
-            sessions_started=started.get(window, 0),
+    rows = {
+        begin_ms: AppActivity(
+            active_subjects=int(begin_ms in first),
+            converting_subjects=int(begin_ms in first_converting),
+            events=events.get(begin_ms, 0),
+            conversions=conversions.get(begin_ms, 0),
+            sessions_started=started.get(begin_ms, 0),
         )
-        for window in sorted(events.keys() | started.keys())
+        for begin_ms in sorted(first | first_converting | events.keys() | started.keys())
     }
-    return Counted(active, converting, changes)
+    return Counted(active, converting, rows)
 
 
 def _moved(before_ms: list[int], after_ms: list[int]) -> dict[int, int]:
-    """How many more of these moments each window has afterwards, where that has changed."""
+    """How many more of these moments each slice has afterwards, where that has changed."""
     if before_ms == after_ms:
         return {}
-    windows = in_windows(after_ms)
-    for window, count in in_windows(before_ms).items():
-        windows[window] = windows.get(window, 0) - count
-    return {window: count for window, count in windows.items() if count}
+    slices = _in_slices(after_ms)
+    for begin_ms, count in _in_slices(before_ms).items():
+        slices[begin_ms] = slices.get(begin_ms, 0) - count
+    return {begin_ms: count for begin_ms, count in slices.items() if count}

@@ -62,7 +62,7 @@ def sat(
     merged = [
         record_of(now, sessions.revised(one), merged_into=survivor) for one, survivor in change.gone
     ]
-    return now, [*merged, *(record_of(now, one) for one in change.opened)], counts.windows
+    return now, [*merged, *(record_of(now, one) for one in change.opened)], counts.rows
 
 
 def _news(

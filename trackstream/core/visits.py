@@ -49,7 +49,7 @@ class VisitOutcome(msgspec.Struct, frozen=True, kw_only=True):
     probes: list[Probe] = []
     persons: list[PersonLink] = []
     activity: dict[int, AppActivity] = {}
-    """Changes of the app's windows, by where they begin; none in a replay."""
+    """Changes of the app's rows, by where they begin; none in a replay."""
     funnels: Changes = {}
     """Changes of the counts of its funnels; none in a replay."""
     duplicates: int = 0

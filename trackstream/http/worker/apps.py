@@ -13,7 +13,7 @@ from yarl import URL
 from tables.app_activity import RETENTION_MS, windows_since
 from tables.counters import plus
 from tables.store import NotOwnedError
-from trackstream.core.activity import HOP_MS, WINDOW_MS, AppActivity
+from trackstream.core.activity import HOP_MS, WINDOW_MS, AppActivity, in_window
 from trackstream.http.worker.peers import ROUTED
 from trackstream.http.worker.state import problem
 
@@ -37,7 +37,7 @@ _COUNTS = (
 
 
 class _Part(msgspec.Struct, frozen=True, array_like=True):
-    """One partition's count of one window."""
+    """One partition's row."""
 
     app_id: str
     begin_ms: int
@@ -64,7 +64,7 @@ def routes(tables: Tables, peers: Peers) -> list[web.RouteDef]:
                 "app_id": request.match_info["app_id"],
                 "now_ms": _now_ms(),
                 "windows": [
-                    _shown(begin_ms, rows[begin_ms])
+                    _shown(begin_ms, in_window(rows, begin_ms))
                     for begin_ms in range(first_ms, last_ms + 1, HOP_MS)
                 ],
                 "silent": silent,
