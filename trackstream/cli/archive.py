@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from trackstream.cli.base import Problem, example
 from trackstream.cli.output import json_option, show
 
-if TYPE_CHECKING:
-    from trackstream.settings import Settings
-
-__all__ = ["ARCHIVE_READY", "archive"]
+__all__ = ["ARCHIVE_READY", "archive", "check_extra"]
 
 ARCHIVE_READY = "The archive writer has its partitions."
 """Printed when it has them, which is when it is of use."""
@@ -42,30 +37,15 @@ def run() -> None:
     There is a file for each app, day and range of offsets, and every event is in one of them once,
     whatever is killed when. More of these processes share the partitions.
     """
-    import asyncio
-    import logging
-
     from trackstream.cli.running import needed, settings_beside
+    from trackstream.cli.serving import serve_until_told
 
-    _check_extra()
-    settings = settings_beside()
-    needed(settings, "kafka_url")
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    asyncio.run(_run(settings))
-
-
-async def _run(settings: Settings) -> None:
-    import asyncio
-    import signal
-
+    check_extra()
     from trackstream.archive import run as serve
 
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(settings, stop=stop, on_ready=lambda: click.echo(ARCHIVE_READY))
+    settings = settings_beside()
+    needed(settings, "kafka_url")
+    serve_until_told(serve, settings, ready=ARCHIVE_READY)
 
 
 @archive.command(
@@ -85,7 +65,7 @@ def verify(*, as_json: bool) -> None:
 
     from trackstream.cli.running import settings_beside
 
-    _check_extra()
+    check_extra()
     from trackstream.archive import open_place
     from trackstream.archive import verify as verified
     from trackstream.archive.consumer import url_of
@@ -101,7 +81,12 @@ def verify(*, as_json: bool) -> None:
         raise Problem(*problems)
 
 
-def _check_extra() -> None:
+def check_extra() -> None:
+    """See that what writes Parquet files is installed.
+
+    Raises:
+        Problem: it is not; the message says what to install.
+    """
     import importlib.util
 
     missing = sorted(name for name in _EXTRA if importlib.util.find_spec(name) is None)

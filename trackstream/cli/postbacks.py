@@ -214,29 +214,13 @@ def run() -> None:
     (408, 425, 429, 5xx, no connection) is tried again for three days, ever more slowly. More of
     these processes share the work.
     """
-    import asyncio
-    import logging
-
     from trackstream.cli.running import needed, settings_beside
+    from trackstream.cli.serving import serve_until_told
+    from trackstream.postbacks import run as serve
 
     settings = settings_beside()
     needed(settings, "kafka_url", "postgres_url")
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    asyncio.run(_run(settings))
-
-
-async def _run(settings: Settings) -> None:
-    import asyncio
-    import signal
-
-    from trackstream.postbacks import run as serve
-
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(settings, stop=stop, on_ready=lambda: click.echo(POSTBACKS_READY))
+    serve_until_told(serve, settings, ready=POSTBACKS_READY)
 
 
 postbacks.add_command(dead)

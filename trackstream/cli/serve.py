@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from trackstream.cli.base import example
 from trackstream.startup import check_names
-
-if TYPE_CHECKING:
-    from trackstream.settings import Settings
 
 __all__ = ["WAREHOUSE_READY", "collect", "warehouse", "worker"]
 
@@ -66,11 +61,12 @@ def collect(workers: int) -> None:
     """
     check_names()
     from trackstream.cli.running import needed, settings_beside
+    from trackstream.cli.serving import log_to_stderr
     from trackstream.http.server import serve
 
     settings = settings_beside()
     needed(settings, "kafka_url", "postgres_url")
-    _log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level)
     serve(settings, workers=workers)
 
 
@@ -87,35 +83,11 @@ def warehouse() -> None:
     Rows and the offsets up to which they were read are written in one transaction, so that each
     counts once whatever happens. More of them share the partitions.
     """
-    import asyncio
-
     check_names()
     from trackstream.cli.running import needed, settings_beside
+    from trackstream.cli.serving import serve_until_told
+    from trackstream.storage.warehouse import run
 
     settings = settings_beside()
     needed(settings, "kafka_url", "postgres_url")
-    _log_to_stderr(settings.log_level)
-    asyncio.run(_write(settings))
-
-
-async def _write(settings: Settings) -> None:
-    import asyncio
-    import signal
-
-    from trackstream.storage.warehouse import run
-
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run(settings, stop=stop, on_ready=lambda: click.echo(WAREHOUSE_READY))
-
-
-def _log_to_stderr(level: str) -> None:
-    import logging
-
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    # It tells of each step of each rebalance.
-    if level == "info":
-        logging.getLogger("aiokafka").setLevel(logging.WARNING)
+    serve_until_told(run, settings, ready=WAREHOUSE_READY)
