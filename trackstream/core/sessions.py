@@ -24,19 +24,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from trackstream.core.cells import Cell, Moment, inserted, joined, total
-from trackstream.core.rules import HOUR_MS
+from trackstream.core.cells import Cell, Moment, inserted, joined
+from trackstream.core.cuts import coarse, cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trackstream.core.records import Campaign
     from trackstream.core.rules import Rules
 
 __all__ = ["Change", "SessionState", "Visit", "add", "find", "revised"]
-
-_MOST_CELLS = 512
-"""Of one session; beyond it cells are joined by hours, and are not cut any finer then."""
 
 
 class SessionState(msgspec.Struct, frozen=True, array_like=True):
@@ -160,6 +156,9 @@ def _timed(
     sessions: list[SessionState], new: list[Cell], subject: str, splits: int, rules: Rules
 ) -> Change:
     """Only what is within reach of the new cells is cut anew; the rest stays as it is."""
+    longer = _longer(sessions, new, rules)
+    if longer is not None:
+        return Change(longer, [], [], splits)
     earlier, near, later = _near(sessions, new, rules.session_gap_ms)
     kept: list[SessionState] = []
     opened: list[SessionState] = []
@@ -174,21 +173,48 @@ def _timed(
             cells,
             [cell for one in before for cell in one.cells],
         )
-        cuts = _cut(held, rules)
-        claims = _claims(before, [cut[0].start for cut in cuts])
-        for cut, claimants in zip(cuts, claims, strict=True):
+        cuts = cut(held, rules)
+        claims = _claims(before, [one[0].start for one in cuts])
+        for part, claimants in zip(cuts, claims, strict=True):
             if claimants:
                 first, *others = claimants
-                kept.append(_now(first, cut))
+                kept.append(_now(first, part))
                 gone += [(one, first.session_id) for one in others]
                 continue
-            begins = cut[0].start
+            begins = part[0].start
             splits += begins not in fresh
             # A moment that begins a session for the second time makes another id than before.
             words = (str(begins[1]),) if begins in fresh else (str(begins[1]), str(splits))
-            opened.append(SessionState(session_id=_digest(subject, *words), cells=_coarse(cut)))
+            opened.append(SessionState(session_id=_digest(subject, *words), cells=coarse(part)))
     around = sorted([*kept, *opened], key=lambda one: one.start)
     return Change([*earlier, *around, *later], opened, gone, splits)
+
+
+def _longer(
+    sessions: list[SessionState], new: list[Cell], rules: Rules
+) -> list[SessionState] | None:
+    """The sessions when the last one just goes on, as it nearly always does; None: it does not."""
+    if not sessions or rules.session_per_campaign:
+        return None
+    last = sessions[-1]
+    cells = list(last.cells)
+    for cell in sorted(new, key=_start):
+        tail = cells.pop()
+        if (
+            cell.start <= tail.end
+            or cell.start[0] - tail.end[0] > rules.session_gap_ms
+            or cell.end[0] - last.start[0] > rules.session_cap_ms
+        ):
+            return None
+        cells += inserted([tail], cell, rules=rules)
+    return [
+        *sessions[:-1],
+        msgspec.structs.replace(last, cells=coarse(cells), changed=True, closed=False),
+    ]
+
+
+def _start(cell: Cell) -> Moment:
+    return cell.start
 
 
 def _near(
@@ -233,34 +259,6 @@ def _runs(
     return runs
 
 
-def _cut(cells: list[Cell], rules: Rules) -> list[list[Cell]]:
-    """The sessions of these cells."""
-    cuts: list[list[Cell]] = []
-    named: Campaign | None = None
-    for cell in cells:
-        campaign = cell.campaign[2] if cell.campaign else None
-        another = campaign is not None and not _same(campaign, named)
-        if (
-            not cuts
-            or cell.start[0] - cuts[-1][-1].end[0] > rules.session_gap_ms
-            or cell.end[0] - cuts[-1][0].start[0] > rules.session_cap_ms
-            or (rules.session_per_campaign and another)
-        ):
-            cuts.append([cell])
-            named = campaign
-        else:
-            cuts[-1].append(cell)
-            named = campaign or named
-    return cuts
-
-
-def _same(a: Campaign, b: Campaign | None) -> bool:
-    """Whether both are the same campaign; each click on an ad has an id of its own."""
-    return b is not None and msgspec.structs.replace(a, click_ids={}) == msgspec.structs.replace(
-        b, click_ids={}
-    )
-
-
 def _claims(before: list[SessionState], starts: list[Moment]) -> list[list[SessionState]]:
     """For each cut, the sessions that began in it, earliest first."""
     claims: list[list[SessionState]] = [[] for _ in starts]
@@ -272,16 +270,7 @@ def _claims(before: list[SessionState], starts: list[Moment]) -> list[list[Sessi
 def _now(before: SessionState, cells: list[Cell]) -> SessionState:
     if before.cells == cells:
         return before
-    return msgspec.structs.replace(before, cells=_coarse(cells), changed=True, closed=False)
-
-
-def _coarse(cells: list[Cell]) -> list[Cell]:
-    if len(cells) <= _MOST_CELLS:
-        return cells
-    hours: dict[int, list[Cell]] = {}
-    for cell in cells:
-        hours.setdefault(cell.start[0] // HOUR_MS, []).append(cell)
-    return [total(held) for held in hours.values()]
+    return msgspec.structs.replace(before, cells=coarse(cells), changed=True, closed=False)
 
 
 def _digest(subject: str, *words: str) -> str:
