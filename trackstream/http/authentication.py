@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from trackstream.core.reasons import Reason
 from trackstream.core.signing import (
@@ -32,8 +33,7 @@ WRITE_KEY_HEADER = "X-Trackstream-Write-Key"
 _WRITE_KEY_PARAMETER = "write_key"
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Who was recognised.
 
     Attributes:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar
 from urllib.parse import unquote
 
+import msgspec
 from aiohttp import web
+from multidict import istr
 
 from trackstream import codec
 from trackstream.core.campaigns import marks, query_of
 from trackstream.core.identifiers import fingerprint
 from trackstream.core.reasons import Reason
+from trackstream.core.records import Touch
 from trackstream.core.redirects import destination_of, location_of
 from trackstream.core.touches import (
     Visit,
@@ -26,13 +28,12 @@ from trackstream.core.touches import (
 from trackstream.http.client import COOKIE, client_ip, cookie_of, header
 from trackstream.http.problems import Refusal, problem_response
 from trackstream.http.steps import Message, Parts, deliver, not_yet, run_steps
+from trackstream.ports import TrackingLink
 from trackstream.storage.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from trackstream.core.records import Touch
-    from trackstream.ports import TrackingLink
 
 __all__ = ["CLICK_ID_HEADER", "touch_handler"]
 
@@ -49,14 +50,14 @@ PIXEL = (
 _CLICK_TIMEOUT_S = 2.0
 """How long a visitor waits for the log; then the redirect goes out and the click is lost."""
 _DAY_S = 86_400
+_PURPOSES = (istr("Sec-Purpose"), istr("Purpose"), istr("X-Moz"))
 _MAX_HEADER_CHARS = 1_024
 
 
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class Sighting:
+class Sighting(msgspec.Struct, eq=False):
     """One click or impression on its way through the steps."""
 
     request: web.Request
@@ -73,7 +74,7 @@ class Sighting:
     unrecorded: str | None = None
     """Why there is no touch: `bot`, `prefetch`, `repeat`, or `lost`."""
     touch: Touch | None = None
-    messages: list[Message] = field(default_factory=list)
+    messages: list[Message] = []
     response: web.Response | None = None
 
 
@@ -271,8 +272,7 @@ def _is_prefetch(request: web.Request) -> bool:
     if request.method == "HEAD":
         return True
     headers = request.headers
-    purposes = [headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Moz")]
-    return any("prefetch" in purpose.lower() for purpose in purposes)
+    return any("prefetch" in headers[name].lower() for name in _PURPOSES if name in headers)
 
 
 def _known(value: T | None) -> T:

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+from aiohttp import web
+
+from trackstream.core.fields import Problem
 from trackstream.core.reasons import Reason
 from trackstream.core.texts import has_controls
+from trackstream.core.validation import ParsedEvent
+from trackstream.http.authentication import Caller
 from trackstream.http.client import header
 from trackstream.http.problems import Refusal
+from trackstream.http.steps import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable
 
-    from aiohttp import web
-
-    from trackstream.core.fields import Problem
-    from trackstream.core.validation import ParsedEvent
-    from trackstream.http.authentication import Caller
-    from trackstream.http.steps import Message, Parts
+    from trackstream.http.steps import Parts
 
 __all__ = ["Dialect", "Item", "Post", "batch_refusal", "id_maker", "idempotency_base"]
 
 _MAX_KEY_CHARS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True, eq=False):
     """One event of a POST.
 
     Attributes:
@@ -63,8 +65,7 @@ class Dialect:
     write_key: Callable[[bytes], str | None] | None = None
 
 
-@dataclass(slots=True)
-class Post:
+class Post(msgspec.Struct, eq=False):
     """One request on its way through the steps."""
 
     request: web.Request
@@ -78,8 +79,8 @@ class Post:
     inflated: bytes | Refusal | None = None
     caller: Caller | None = None
     document: Any = None
-    items: list[Item] = field(default_factory=list)
-    messages: list[Message] = field(default_factory=list)
+    items: list[Item] = []
+    messages: list[Message] = []
     response: web.Response | None = None
 
     @property

@@ -9,9 +9,10 @@ __all__ = ["new_id"]
 
 _RANDOM_BYTES = 10
 _DRAWN_AT_ONCE = 256
+_VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
-_pool: list[bytes] = []
-"""Random bytes drawn ahead: a call of the kernel's for each id costs more than all the rest of it.
+_pool: list[str] = []
+"""Ends of ids, drawn ahead: a call of the kernel's for each costs more than all the rest of it.
 Taking one from a list is atomic, so threads may share it; a forked child draws its own."""
 os.register_at_fork(after_in_child=_pool.clear)
 
@@ -19,20 +20,26 @@ os.register_at_fork(after_in_child=_pool.clear)
 def new_id() -> str:
     """A UUIDv7 (RFC 9562, section 5.7): 48 bits of milliseconds, 74 random bits."""
     try:
-        random = int.from_bytes(_pool.pop(), "big")
+        end = _pool.pop()
     except IndexError:
-        random = int.from_bytes(_draw(), "big")
-    value = (time.time_ns() // 1_000_000 & 0xFFFF_FFFF_FFFF) << 80 | random
-    value = value & ~(0xF << 76) | 0x7 << 76
-    text = f"{value & ~(0x3 << 62) | 0x2 << 62:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        end = _draw()
+    ms = f"{time.time_ns() // 1_000_000 & 0xFFFF_FFFF_FFFF:012x}"
+    return f"{ms[:8]}-{ms[8:]}-{end}"
 
 
-def _draw() -> bytes:
+def _draw() -> str:
     """Fill the pool and hand out what is in none."""
-    drawn = os.urandom(_RANDOM_BYTES * (_DRAWN_AT_ONCE + 1))
-    _pool.extend(
-        drawn[start : start + _RANDOM_BYTES]
-        for start in range(_RANDOM_BYTES, len(drawn), _RANDOM_BYTES)
-    )
-    return drawn[:_RANDOM_BYTES]
+    drawn = os.urandom(_RANDOM_BYTES * _DRAWN_AT_ONCE).hex()
+    width = 2 * _RANDOM_BYTES
+    ends = [_end(drawn[start : start + width]) for start in range(0, len(drawn), width)]
+    _pool.extend(ends[1:])
+    return ends[0]
+
+
+def _end(digits: str) -> str:
+    """What follows the time: the version, 12 random bits, the variant, 62 random bits.
+
+    Args:
+        digits: 20 random hexadecimal digits.
+    """
+    return f"7{digits[:3]}-{_VARIANTS[digits[3]]}{digits[4:7]}-{digits[7:19]}"
