@@ -82,7 +82,8 @@ class Settings(CollectorSettings):
     archive_url: str | None = setting(
         text,
         "Where `trackstream archive` keeps events as Parquet files: a directory, or a URL that "
-        "fsspec knows, such as `s3://bucket/events`; `archive` in the data directory when not set",
+        "fsspec knows, such as `s3://bucket/events`; `archive` in the data directory when not set. "
+        "`trackstream up` archives if it is set",
     )
     archive_roll_mib: int = setting(
         whole(1, 2**12), "Size of a partition's messages, in Avro, at which they become files", 32

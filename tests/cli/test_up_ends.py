@@ -6,12 +6,15 @@ import json
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
 from tests.cli.upped import SOON_S, eventually, install, method_of, query, started, trackstream
+from trackstream.cli import main
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,11 +23,11 @@ pytestmark = pytest.mark.xdist_group("up")
 
 
 def test_stopped_and_started_again_everything_is_there(tmp_path: Path) -> None:
-    data_dir = tmp_path / "data"
-    with started(data_dir, "--json") as first:
+    data_dir, place = tmp_path / "data", {"TRACKSTREAM_ARCHIVE_URL": str(tmp_path / "archive")}
+    with started(data_dir, "--json", **place) as first:
         ready = json.loads(first.line('"ready"'))
         first.see_family()
-        assert len(first.family) >= 6
+        assert len(first.family) >= 7
         install(ready, "install-1", "phone-1")
         method_of(ready, "install-1")
         began = time.monotonic()
@@ -33,6 +36,9 @@ def test_stopped_and_started_again_everything_is_there(tmp_path: Path) -> None:
         assert first.left() == []
         assert not (data_dir / "running.json").exists()
         credentials = (data_dir / "credentials.json").read_text()
+    archived = trackstream(data_dir, "archive", "verify", "--json", **place)
+    assert archived.returncode == 0, archived.stderr
+    assert sum(row["rows"] for row in json.loads(archived.stdout)) == 1
 
     if shutil.which("curl") is None:
         pytest.skip("without curl its commands cannot be pasted")
@@ -85,6 +91,18 @@ def test_a_child_that_is_killed_ends_the_whole(
         assert "Traceback" not in said
         assert up.left() == []
         assert len(up.out) == 1
+
+
+def test_an_archive_that_cannot_be_written_is_told_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)  # as if it were not installed
+    monkeypatch.setenv("TRACKSTREAM_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("TRACKSTREAM_ARCHIVE_URL", str(tmp_path / "archive"))
+    done = CliRunner().invoke(main, ["up"])
+    assert done.exit_code == 1
+    assert "pyarrow is not installed: pip install 'trackstream[archive]'" in done.stderr
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize("setting", ["COLLECTOR_PORT", "WORKER_PORT", "KAFKA_PORT"])

@@ -16,7 +16,8 @@ from trackstream.settings import documented
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker" / "compose.yaml"
-OURS = {"migrate", "collect", "worker", "warehouse", "postbacks"}
+ALWAYS = {"migrate", "collect", "worker", "warehouse", "postbacks"}
+OURS = ALWAYS | {"archive"}
 THEIRS = {"kafka", "postgres", "valkey"}
 SECRETS = {"POSTGRES_PASSWORD": "secret", "MASTER_KEY": "00" * 32}
 
@@ -38,6 +39,13 @@ def test_it_has_every_part(compose: dict[str, Any]) -> None:
     assert set(compose["services"]) == OURS | THEIRS
 
 
+def test_what_is_kept_twice_is_asked_for(compose: dict[str, Any]) -> None:
+    asked_for = {name for name, service in compose["services"].items() if "profiles" in service}
+    assert asked_for == OURS - ALWAYS
+    dockerfile = (ROOT / "docker" / "Dockerfile").read_text()
+    assert re.search(r"^ARG EXTRAS=.*\barchive\b", dockerfile, flags=re.MULTILINE)
+
+
 def test_every_variable_is_a_setting(compose: dict[str, Any]) -> None:
     known = {variable for variable, _, _ in documented()}
     for name in OURS:
@@ -51,7 +59,7 @@ def test_every_variable_is_a_setting(compose: dict[str, Any]) -> None:
 def test_servers_that_last_come_back_and_say_how_they_are(compose: dict[str, Any]) -> None:
     for name, service in compose["services"].items():
         assert service["restart"] == ("no" if name == "migrate" else "unless-stopped"), name
-        if name not in {"migrate", "warehouse", "postbacks"}:  # these serve nobody
+        if name not in {"migrate", "warehouse", "postbacks", "archive"}:  # these serve nobody
             assert service["healthcheck"]["test"], name
 
 
@@ -123,4 +131,4 @@ def test_compose_itself_accepts_the_file() -> None:
         command, env={**os.environ, **SECRETS}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert set(done.stdout.split()) == OURS | THEIRS
+    assert set(done.stdout.split()) == ALWAYS | THEIRS

@@ -13,6 +13,7 @@ __all__ = ["up"]
     epilog=example(
         "trackstream up",
         "TRACKSTREAM_DATA_DIR=try TRACKSTREAM_COLLECTOR_PORT=0 trackstream up --json",
+        "TRACKSTREAM_ARCHIVE_URL=s3://bucket/events trackstream up",
     )
 )
 @click.option(
@@ -23,8 +24,10 @@ def up(*, as_json: bool) -> None:
 
     Starts what is not configured by its URL (a Kafka broker, PostgreSQL, Valkey), makes topics and
     tables, an app with its keys and a link to click, and starts the collector, a worker and the
-    warehouse writer. Everything is kept in the data directory and is there again at the next
-    start. Then prints where everything is, and each attribution as it is made.
+    warehouse writer; with TRACKSTREAM_ARCHIVE_URL (a directory, or an object store's URL) also the
+    writer of Parquet files, see `trackstream archive`. Everything is kept in the data directory and
+    is there again at the next start. Then prints where everything is, and each attribution as it is
+    made.
     """
     from trackstream.cli.up.command import run
     from trackstream.settings import Settings

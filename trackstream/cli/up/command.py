@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from rich.console import Console
 
 from trackstream.cli import running
+from trackstream.cli.archive import check_extra
 from trackstream.cli.base import Problem
 from trackstream.cli.up.follow import attributions
 from trackstream.cli.up.report import Progress, attribution_line, echo, ready_json, ready_text
@@ -37,10 +38,13 @@ def run(settings: Settings, *, as_json: bool) -> None:
     """Run the service until SIGINT or SIGTERM; return when nothing of it is left.
 
     Raises:
-        Problem: it could not start, or a part ended by itself; the rest has been stopped.
+        Problem: it could not start, or a part ended by itself; the rest has been stopped. Nothing
+            was started if there is an archive to write and what writes it is not installed.
         EmbeddedError: a server could not start; the rest has been stopped.
     """
     settings = replace(settings, data_dir=settings.data_dir.absolute())
+    if settings.archive_url:
+        check_extra()
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:

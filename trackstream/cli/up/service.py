@@ -7,6 +7,7 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from trackstream.cli.archive import ARCHIVE_READY
 from trackstream.cli.base import Problem
 from trackstream.cli.postbacks import POSTBACKS_READY
 from trackstream.cli.running import Running
@@ -74,7 +75,7 @@ class Service:
                 redis_url=await redis_url,
                 postgres_url=postgres_url,
             )
-            for make in (self._worker, self._collector, self._warehouse, self._postbacks):
+            for make in self._ours(settings):
                 together.create_task(self._child(make, settings))
         self.settings = settings
         return (
@@ -127,6 +128,7 @@ class Service:
             "the worker",
             "the warehouse writer",
             "the postback sender",
+            "the archive writer",
         )
         children = [self._children[name] for name in order if name in self._children]
         return [*children, *self._servers]
@@ -197,6 +199,15 @@ class Service:
         except PortTakenError as error:
             raise Problem(f"{error} ({PREFIX}{port_setting.upper()})") from error
 
+    def _ours(self, settings: Settings) -> list[Callable[[Settings], Part]]:
+        """What makes the parts that are programs of ours."""
+        ours: list[Callable[[Settings], Part]] = [
+            *(self._worker, self._collector, self._warehouse, self._postbacks)
+        ]
+        if settings.archive_url:
+            ours.append(self._archive)
+        return ours
+
     def _collector(self, settings: Settings) -> Part:
         url = _reached(settings.collector_host, settings.collector_port)
         return our_child(
@@ -230,6 +241,15 @@ class Service:
             "run",
             settings=settings,
             ready=lambda child: POSTBACKS_READY in child.output(),
+        )
+
+    def _archive(self, settings: Settings) -> Part:
+        return our_child(
+            "the archive writer",
+            "archive",
+            "run",
+            settings=settings,
+            ready=lambda child: ARCHIVE_READY in child.output(),
         )
 
     async def _child(self, make: Callable[[Settings], Part], settings: Settings) -> None:
