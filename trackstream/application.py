@@ -80,18 +80,18 @@ class Application(faust.App):
             folder.mkdir(parents=True, exist_ok=True)
         await super().on_first_start()
         _lift_root_level()
-        await ensure_topics(
-            self.settings,
-            changelogs={
-                table.changelog_topic_name: _changelog_config(self.settings)
-                for table in self.state_tables.by_name().values()
-            },
-        )
+        await ensure_topics(self.settings, changelogs=self.changelogs)
         if isinstance(self.rules_book, CachedRules):
             await self.rules_book.start()
         if isinstance(self.funnels_book, CachedFunnels):
             await self.funnels_book.start()
         _collect_less()
+
+    @property
+    def changelogs(self) -> dict[str, dict[str, str]]:
+        """The topics of the tables' changelogs, and how each is configured."""
+        config = _changelog_config(self.settings)
+        return {one.changelog_topic_name: config for one in self.state_tables.by_name().values()}
 
     def _crash(self, reason: BaseException) -> None:
         """Be gone soon after a crash, whatever hangs while stopping: a supervisor starts anew."""

@@ -85,9 +85,12 @@ def test_names_do_not_change(app: Application) -> None:
 
 
 def test_changelogs_are_compacted_and_take_large_states(app: Application) -> None:
-    for table in app.state_tables.by_name().values():
-        assert table.changelog_topic.compacting
-        assert int((table.changelog_topic.config or {})["max.message.bytes"]) > 2**20
+    assert set(app.changelogs) == {
+        table.changelog_topic_name for table in app.state_tables.by_name().values()
+    }
+    for config in app.changelogs.values():
+        assert config["cleanup.policy"] == "compact"
+        assert int(config["max.message.bytes"]) > 2**20
 
 
 def test_a_state_of_another_version_is_refused() -> None:
