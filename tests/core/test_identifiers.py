@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal  # noqa: TC003 - Hypothesis reads the annotation
+from decimal import Decimal
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -96,9 +97,53 @@ def test_money_is_exact_in_every_form(amount: Decimal) -> None:
     assert micros(str(amount)) == micros(amount) == int(amount * 1_000_000)
 
 
-@pytest.mark.parametrize("value", [True, None, "", "ten", "NaN", "inf", 1e300, [], {}])
+_NO_AMOUNTS: list[object] = [
+    *(True, None, "", "ten", "NaN", "sNaN", "inf", 1e300, [], {}, float("nan"), float("-inf")),
+    *("1_000", "1,000.50", "1.2.3", "\u0663", "\uff11", "0x10", "1\n", "e5", ".", "+", "--1"),
+    *("1e400000", "1e999999", "-1e999999", "1e99999999999999999999", "0e99999", "1e12"),
+    *(10**12, -(10**12), 10**400, 10**5000, "9" * 65, "0." + "1" * 63, "999999999999.9999999"),
+    *(Decimal("1e999999"), Decimal("NaN"), Decimal(10) ** 12),
+]
+
+
+@pytest.mark.parametrize("value", _NO_AMOUNTS, ids=lambda value: str(type(value).__name__))
 def test_what_is_no_amount_is_none(value: object) -> None:
     assert micros(value) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "amount"),
+    [
+        (" 49.99 ", 49_990_000),
+        ("+1.", 1_000_000),
+        (".5", 500_000),
+        ("1e3", 1_000_000_000),
+        ("1E-3", 1_000),
+        (5e-324, 0),
+        ("1e-9999", 0),
+        ("0.0000005", 0),
+        ("0.0000015", 2),
+        ("0.00000050000000000000000000000000000001", 1),
+        ("-999999999999.999999", -(10**18 - 1)),
+        (10**12 - 1, 10**18 - 10**6),
+        (Decimal("49.990000"), 49_990_000),
+    ],
+)
+def test_an_amount_is_read_as_it_is_written(value: object, amount: int) -> None:
+    assert micros(value) == amount
+
+
+def test_what_an_amount_costs_to_read_does_not_grow_with_its_exponent() -> None:
+    began = process_time()
+    for _ in range(100):
+        micros("1e400000")
+    assert process_time() - began < 1  # one took seconds
+
+
+@given(st.text() | st.integers() | st.floats() | st.decimals())
+def test_no_value_whatever_keeps_an_amount_from_being_read(value: object) -> None:
+    found = micros(value)
+    assert found is None or abs(found) < 10**18
 
 
 def test_revenue_is_the_first_of_its_names() -> None:

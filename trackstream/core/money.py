@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,21 +12,36 @@ if TYPE_CHECKING:
 __all__ = ["micros", "revenue"]
 
 _LARGEST = 10**18 - 1
+_DIGITS = 12
+"""Before the point."""
+_MILLION = 1_000_000
+_MILLIONTH = Decimal("0.000001")
+_MOST_CHARS = 64
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 _NAMES = ("revenue", "total", "value")
 
 
 def micros(value: object) -> int | None:
     """Millionths in a number or a numeric string, rounded half to even; None if it is neither.
 
-    A float is read by its shortest decimal form, so that 49.99 is 49_990_000.
+    A float is read by its shortest decimal form, so that 49.99 is 49_990_000. Text is a number as
+    JSON writes it, in ASCII digits, perhaps with a sign or spaces around it. What is beyond a
+    million millions is no amount, in whatever currency; what is written in more than 64 characters
+    is none, either. The cost is bounded: nothing is scaled before its size is known.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
         return None
-    try:
-        exact = Decimal(str(value))
-        scaled = int((exact * 1_000_000).to_integral_value())
-    except (InvalidOperation, ValueError, OverflowError):
+    if isinstance(value, int):
+        return value * _MILLION if abs(value) * _MILLION <= _LARGEST else None
+    if isinstance(value, str) and len(value) > _MOST_CHARS:
         return None
+    text = str(value).strip(" ")
+    if len(text) > _MOST_CHARS or not _NUMBER.fullmatch(text):
+        return None
+    exact = Decimal(text)
+    if exact.adjusted() >= _DIGITS:
+        return None
+    scaled = int(exact.quantize(_MILLIONTH, ROUND_HALF_EVEN).scaleb(6))
     return scaled if abs(scaled) <= _LARGEST else None
 
 
