@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from trackstream.cli.base import Problem, example
+from trackstream.cli.database import database
 from trackstream.cli.output import json_option, show
 
 if TYPE_CHECKING:
@@ -131,13 +132,5 @@ def _text(file: BinaryIO) -> str:
 @contextlib.contextmanager
 def _there() -> Iterator[tuple[Engine, str]]:
     """The configured database, and the app that commands act for."""
-    from trackstream.cli.running import needed, settings_beside
-    from trackstream.storage.database import make_engine
-
-    settings = settings_beside()
-    (url,) = needed(settings, "postgres_url")
-    engine = make_engine(url)
-    try:
+    with database() as (engine, settings):
         yield engine, settings.app_id
-    finally:
-        engine.dispose()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from trackstream.cli.base import example
+from trackstream.cli.database import database
 
 __all__ = ["explain"]
 
@@ -22,16 +23,10 @@ def explain(conversion_id: str, app_id: str | None, *, as_json: bool) -> None:
     every click and impression that was considered with what was decided of it, and how the
     decision changed as more became known.
     """
-    from trackstream.cli.running import needed, settings_beside
-    from trackstream.storage.database import make_engine
     from trackstream.storage.explain import explain as read
 
-    (url,) = needed(settings_beside(), "postgres_url")
-    engine = make_engine(url)
-    try:
+    with database() as (engine, _):
         found = read(engine, conversion_id, app_id=app_id)
-    finally:
-        engine.dispose()
     if as_json:
         import json
 

@@ -17,7 +17,7 @@ from trackstream.analysis.fitting import Wanted, fit
 from trackstream.analysis.paths import Paths
 from trackstream.analysis.results import NothingToLearnError
 from trackstream.cli.base import Problem
-from trackstream.cli.running import needed, settings_beside
+from trackstream.cli.database import database
 from trackstream.core.models import BUILT_IN, ModelError, PathCount
 
 if TYPE_CHECKING:
@@ -156,15 +156,11 @@ def _opened(name: str) -> Iterator[TextIO]:
 def _of_storage(
     request: Request, notes: list[str]
 ) -> tuple[Paths, list[ConvertedPath], str | None]:
-    from trackstream.storage.database import make_engine
     from trackstream.storage.model_paths import Period, read
 
-    settings = settings_beside()
-    (url,) = needed(settings, "postgres_url")
     assert request.first is not None  # noqa: S101 - `checked` has seen to it
     assert request.last is not None  # noqa: S101 - likewise
-    engine = make_engine(url)
-    try:
+    with database() as (engine, settings):
         stored = read(
             engine,
             Period(
@@ -174,8 +170,6 @@ def _of_storage(
                 event=request.event,
             ),
         )
-    finally:
-        engine.dispose()
     touched = [one for one in stored.converted if one.path]
     organic = len(stored.converted) - len(touched)
     if organic:
@@ -211,14 +205,10 @@ def _currency(converted: list[ConvertedPath], wanted: str | None) -> str | None:
 
 
 def _keep(request: Request, result: Fitted, currency: str | None) -> str:
-    from trackstream.storage.database import make_engine
     from trackstream.storage.model_results import ModelResult, ModelResultRow, keep
 
-    settings = settings_beside()
-    (url,) = needed(settings, "postgres_url")
-    engine = make_engine(url)
     source = "stored" if request.paths is None else Path(request.paths).name
-    try:
+    with database() as (engine, settings):
         return keep(
             engine,
             ModelResult(
@@ -244,5 +234,3 @@ def _keep(request: Request, result: Fitted, currency: str | None) -> str:
                 ],
             ),
         )
-    finally:
-        engine.dispose()

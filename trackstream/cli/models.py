@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from trackstream.cli.base import example
+from trackstream.cli.database import database
 from trackstream.cli.output import json_option, moment, show
 
 __all__ = ["models"]
@@ -113,18 +114,11 @@ def list_(app_id: str | None, *, saved: bool, as_json: bool) -> None:
 
 
 def _show_saved(app_id: str | None, *, as_json: bool) -> None:
-    from trackstream.cli.running import needed, settings_beside
-    from trackstream.storage.database import make_engine
     from trackstream.storage.model_results import kept
     from trackstream.storage.registered_rows import milliseconds
 
-    settings = settings_beside()
-    (url,) = needed(settings, "postgres_url")
-    engine = make_engine(url)
-    try:
+    with database() as (engine, settings):
         found = kept(engine, app_id or settings.app_id)
-    finally:
-        engine.dispose()
     rows = []
     for row in found:
         days = [row.pop("first_day"), row.pop("last_day")]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trackstream.cli.base import Problem, example
+from trackstream.cli.database import database
 from trackstream.cli.output import json_option, moment, show
 from trackstream.cli.postbacks_dead import dead, resend
 
@@ -41,18 +42,11 @@ _COLUMNS = [
 
 @contextlib.contextmanager
 def _opened() -> Iterator[tuple[Settings, Destinations]]:
-    from trackstream.cli.running import needed, settings_beside
     from trackstream.postbacks.destinations import Destinations
-    from trackstream.storage.database import make_engine
     from trackstream.storage.sealing import MasterKey
 
-    settings = settings_beside()
-    (url,) = needed(settings, "postgres_url")
-    engine = make_engine(url)
-    try:
+    with database() as (engine, settings):
         yield settings, Destinations(engine, MasterKey.load(settings))
-    finally:
-        engine.dispose()
 
 
 @click.group()

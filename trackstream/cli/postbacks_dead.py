@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import TYPE_CHECKING
-
 import click
 
 from trackstream.cli.base import Problem, example
+from trackstream.cli.database import database
 from trackstream.cli.output import json_option, moment, show
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sqlalchemy import Engine
-
 __all__ = ["dead", "resend"]
-
-
-@contextlib.contextmanager
-def _engine() -> Iterator[Engine]:
-    from trackstream.cli.running import needed, settings_beside
-    from trackstream.storage.database import make_engine
-
-    (url,) = needed(settings_beside(), "postgres_url")
-    engine = make_engine(url)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
 
 
 @click.command(
@@ -47,7 +27,7 @@ def dead(destination_id: str | None, limit: int, *, as_json: bool) -> None:
     """
     from trackstream.postbacks.listing import list_dead
 
-    with _engine() as engine:
+    with database() as (engine, _):
         found = list_dead(engine, destination_id=destination_id, limit=limit)
     rows = [
         {
@@ -89,7 +69,7 @@ def resend(postback_ids: tuple[str, ...], destination_id: str | None) -> None:
 
     if bool(postback_ids) == (destination_id is not None):
         raise click.UsageError("name postbacks, or a destination with --all-dead")
-    with _engine() as engine:
+    with database() as (engine, _):
         queued = queue_again(
             engine,
             now_ms=int(time.time() * 1000),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trackstream.cli.base import example
+from trackstream.cli.database import database
 from trackstream.cli.output import json_option, moment, show
 
 if TYPE_CHECKING:
@@ -28,18 +29,11 @@ def registry() -> Iterator[tuple[Registry, str]]:
         Problem: no database is configured.
         StorageError: PostgreSQL does not answer, or the master key cannot be used.
     """
-    from trackstream.cli.running import needed, settings_beside
-    from trackstream.storage.database import make_engine
     from trackstream.storage.registry import Registry
     from trackstream.storage.sealing import MasterKey
 
-    settings = settings_beside()
-    (url,) = needed(settings, "postgres_url")
-    engine = make_engine(url)
-    try:
+    with database() as (engine, settings):
         yield Registry(engine, MasterKey.load(settings)), settings.app_id
-    finally:
-        engine.dispose()
 
 
 @click.group(short_help="Create and list apps.")

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from trackstream.cli.base import Problem, example
+from trackstream.cli.database import database
 from trackstream.cli.output import json_option, moment, show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from sqlalchemy import Engine
-
-    from trackstream.settings import Settings
     from trackstream.storage.rejections import Kept, Wanted
 
 __all__ = ["rejected"]
@@ -66,7 +63,7 @@ def list_(*, waiting: bool, limit: int, as_json: bool, **filters: Any) -> None:
     """List what was refused, newest first, with all reasons."""
     from trackstream.storage.rejections import listed
 
-    with _there() as (engine, _):
+    with database() as (engine, _):
         kept = listed(engine, _wanted(waiting=waiting, **filters), limit=limit)
     rows = [_row(one) for one in kept]
     show(rows, as_json=as_json, columns=_COLUMNS, empty="Nothing such was refused.")
@@ -87,7 +84,7 @@ def show_one(rejected_id: str, *, as_json: bool) -> None:
     from trackstream.cli.rejected_payload import readable
     from trackstream.storage.rejections import found
 
-    with _there() as (engine, _):
+    with database() as (engine, _):
         kept, payload = found(engine, rejected_id)
     form, text = readable(payload)
     row = {**_row(kept), "payload_is": form, "payload": text}
@@ -140,7 +137,7 @@ def replay(
 
     if rejected_ids and any(value is not None for value in filters.values()):
         raise click.UsageError("name rejections, or say which by options, not both")
-    with _there() as (engine, settings):
+    with database() as (engine, settings):
         if rejected_ids:
             kept = [found(engine, one)[0] for one in dict.fromkeys(rejected_ids)]
             kept = [one for one in kept if again or one.replayed_at_ms is None]
@@ -202,17 +199,3 @@ def _row(kept: Kept) -> dict[str, Any]:
         "version": kept.version,
         "payload_bytes": kept.payload_bytes,
     }
-
-
-@contextlib.contextmanager
-def _there() -> Iterator[tuple[Engine, Settings]]:
-    from trackstream.cli.running import needed, settings_beside
-    from trackstream.storage.database import make_engine
-
-    settings = settings_beside()
-    (url,) = needed(settings, "postgres_url")
-    engine = make_engine(url)
-    try:
-        yield engine, settings
-    finally:
-        engine.dispose()

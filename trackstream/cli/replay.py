@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trackstream.cli.base import Problem, example
+from trackstream.cli.database import database
 from trackstream.cli.output import show
 from trackstream.cli.period import days, period_options
 
@@ -73,18 +74,16 @@ def replay(
     """
     import time
 
-    from trackstream.cli.running import needed, settings_beside
-    from trackstream.storage.database import make_engine
+    from trackstream.cli.running import needed
     from trackstream.storage.replay import Wanted, run
     from trackstream.storage.replay_changes import Changes
 
-    settings = settings_beside()
-    (url,) = needed(settings, "postgres_url", *(["kafka_url"] if write else []))[:1]
     begin, end = days(first, last)
-    whose = app_id or settings.app_id
     models = _models()
-    engine = make_engine(url)
-    try:
+    with database() as (engine, settings):
+        if write:
+            needed(settings, "kafka_url")
+        whose = app_id or settings.app_id
         rules = _rules(file, engine, whose, models)
         _warn(rules)
         wanted = Wanted(
@@ -101,8 +100,6 @@ def replay(
             _tell(difference, rules, as_json=as_json)
             if write and difference.changed:
                 _write(settings, changes, difference.changed, rules, yes=yes)
-    finally:
-        engine.dispose()
 
 
 def _models() -> dict[str, Weigh]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from trackstream.cli.base import Problem, example
+from trackstream.cli.database import database
 from trackstream.cli.output import json_option, moment, show
 
 if TYPE_CHECKING:
@@ -197,14 +198,7 @@ def known_models() -> Mapping[str, Weigh]:
 @contextlib.contextmanager
 def _store() -> Iterator[tuple[RulesStore, str]]:
     """The rules in the configured database, and the app that commands act for."""
-    from trackstream.cli.running import needed, settings_beside
-    from trackstream.storage.database import make_engine
     from trackstream.storage.rules import RulesStore
 
-    settings = settings_beside()
-    (url,) = needed(settings, "postgres_url")
-    engine = make_engine(url)
-    try:
+    with database() as (engine, settings):
         yield RulesStore(engine, models=known_models()), settings.app_id
-    finally:
-        engine.dispose()
