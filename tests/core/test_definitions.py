@@ -97,6 +97,12 @@ def test_a_mark_leaves_the_event_as_it_was() -> None:
     ("text", "problems"),
     [
         ("mode =", ["not TOML"]),
+        (f"mode = {'9' * 5000}", ["not TOML"]),
+        (f"mode = {'[' * 10_000}", ["not TOML"]),
+        (
+            "[events.x.properties]\na = { min = nan }\nb = { max = inf }\nc = { min = -inf }",
+            [f"events.x.properties.{name}: min and max take" for name in "abc"],
+        ),
         ('mode = "loose"\nmood = 1\nevents = 1', ["mode:", "mood is not known", "events takes"]),
         (
             "[events]\nx = 1\n[events.y]\nclosed = 1\nproperties = 2",

@@ -201,8 +201,18 @@ steps = [{ event = "a", where = 3 }, { event = "b" }]
         "c.steps[3].where.r",
         "d.steps[1].where",
     ]
+
+
+@pytest.mark.parametrize("text", ["[", f"a = {'9' * 5000}", f"a = {'[' * 10_000}"])
+def test_what_is_not_toml_says_so(text: str) -> None:
     with pytest.raises(FunnelsError, match="not TOML"):
-        funnels_of_text("[")
+        funnels_of_text(text)
+
+
+def test_a_number_that_no_float_holds_is_none() -> None:
+    step = f'{{ event = "b", where = {{ p = {{ min = {"9" * 400} }} }} }}'
+    with pytest.raises(FunnelsError, match=r"a\.steps\[2\]\.where\.p takes numbers"):
+        funnels_of_text(f'[a]\nwithin = "1d"\nsteps = [{{ event = "a" }}, {step}]')
 
 
 def test_the_file_on_the_page_is_valid() -> None:

@@ -121,3 +121,9 @@ speed = 3
 def test_what_is_not_toml_says_where() -> None:
     with pytest.raises(RulesError, match=r"not TOML: .*line 2"):
         rules_of_text("depth = 1\n= 3", base=DEFAULT)
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 10_000])
+def test_what_no_program_should_read_is_not_toml_either(value: str) -> None:
+    with pytest.raises(RulesError, match="not TOML"):
+        rules_of_text(f"depth = {value}", base=DEFAULT)

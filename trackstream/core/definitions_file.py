@@ -16,6 +16,7 @@ hero = { type = "text", enum = ["elf", "orc"] }
 from __future__ import annotations
 
 import tomllib
+from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -54,7 +55,7 @@ def definitions_of_text(text: str) -> Definitions:
     """
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, too
         raise DefinitionsError([f"not TOML: {error}"]) from error
     problems: list[str] = []
     events = table.pop("events", {})
@@ -104,6 +105,8 @@ def _property(path: str, table: Any, problems: list[str]) -> Property:
         problems.append(f"{path}.type takes one of {', '.join(TYPES)}")
     elif (made.min is not None or made.max is not None) and made.type not in _RANGED:
         problems.append(f"{path}: min and max are of numbers, texts and lists")
+    if not all(isfinite(one) for one in (made.min, made.max) if one is not None):
+        problems.append(f"{path}: min and max take finite numbers")
     if made.min is not None and made.max is not None and made.min > made.max:
         problems.append(f"{path}: min is above max")
     if made.enum is not None and not made.enum:

@@ -58,7 +58,7 @@ def funnels_of_text(text: str) -> dict[str, Funnel]:
     """
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, too
         raise FunnelsError([f"not TOML: {error}"]) from error
     problems: list[str] = []
     made = {name: _funnel(name, value, problems) for name, value in table.items()}
@@ -142,7 +142,12 @@ def _filter(path: str, name: str, value: Any, problems: list[str]) -> Filter:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        return False
 
 
 def _unknown(table: Mapping[str, Any], known: set[str], path: str, problems: list[str]) -> None:

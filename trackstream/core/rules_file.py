@@ -76,7 +76,7 @@ def rules_of_text(text: str, *, base: Rules, models: Mapping[str, Weigh] = MODEL
     """
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, too
         raise RulesError([f"not TOML: {error}"]) from error
     return rules_from(table, base=base, models=models)
 
