@@ -8,6 +8,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from trackstream.http.guard import Guard
+from trackstream.http.spool_metrics import show_spool
+from trackstream.http.steps import Parts, clock_ms
 from trackstream.ports import Undelivered
 from trackstream.storage.cache import RedisTouchCache
 from trackstream.storage.database import make_engine
@@ -23,6 +25,9 @@ from trackstream.storage.topics import ensure_topics
 from trackstream.storage.user_agents import UaParser
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trackstream.http.metrics import Metrics
     from trackstream.ports import Sink
     from trackstream.settings import Settings
     from trackstream.storage.explain import Explanation
@@ -114,6 +119,7 @@ class Backing:
     """
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._engine = make_engine(settings.postgres_url)
         self.directory = CachedDirectory(self._engine, MasterKey.load(settings))
         self._kafka = ProbedSink(settings)
@@ -126,6 +132,44 @@ class Backing:
         self.guard = Guard(settings, self._limits)
         self.user_agents = UaParser()
         self.geo = MaxMindGeo(settings.geo_city_database or default_city_database())
+
+    def parts(
+        self,
+        *,
+        stopping: Callable[[], bool],
+        gather: Callable[[Metrics], Metrics] | None = None,
+    ) -> Parts:
+        """What the collector's handlers stand on.
+
+        Args:
+            stopping: Whether the process is about to end: then it is not ready.
+            gather: The metrics of all processes, given this one's; None: it is alone.
+        """
+
+        def missing() -> list[str]:
+            return [*self.missing(), *(["stopping"] if stopping() else [])]
+
+        def gathered(own: Metrics) -> Metrics:
+            self.show(own)
+            return gather(own) if gather else own
+
+        return Parts(
+            settings=self._settings,
+            directory=self.directory,
+            sink=self.sink,
+            cache=self.cache,
+            user_agents=self.user_agents,
+            geo=self.geo,
+            explain=self.explain,
+            guard=self.guard,
+            missing=missing,
+            gather=gathered,
+        )
+
+    def show(self, metrics: Metrics) -> None:
+        """Have the metrics show what the spool has now."""
+        if self.spool is not None:
+            show_spool(metrics, self.spool.state, now_ms=clock_ms())
 
     def explain(self, name: str, /, *, app_id: str) -> list[Explanation]:
         """How conversions were decided; see `steps.Explain`."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -13,10 +14,7 @@ from aiohttp import web
 from trackstream.http.backing import Backing
 from trackstream.http.collector import add_routes, problems
 from trackstream.http.listening import ABORT_S, Listening, end, holds
-from trackstream.http.metrics import Metrics
 from trackstream.http.shortcuts import SHORTCUTS
-from trackstream.http.spool_metrics import show_spool
-from trackstream.http.steps import Parts, clock_ms
 from trackstream.http.tls import Certificate
 
 if TYPE_CHECKING:
@@ -62,35 +60,12 @@ async def run_process(
     """
     certificate = Certificate.of(settings)
     backing = Backing(settings)
-    metrics = Metrics()
-
-    def missing() -> list[str]:
-        return [*backing.missing(), *(["stopping"] if stop.is_set() else [])]
-
-    def refresh() -> None:
-        if backing.spool is not None:
-            show_spool(metrics, backing.spool.state, now_ms=clock_ms())
-
-    def gather(own: Metrics) -> Metrics:
-        refresh()
-        return shared.gather(own) if shared else own
-
-    parts = Parts(
-        settings=settings,
-        directory=backing.directory,
-        sink=backing.sink,
-        cache=backing.cache,
-        user_agents=backing.user_agents,
-        geo=backing.geo,
-        explain=backing.explain,
-        guard=backing.guard,
-        missing=missing,
-        metrics=metrics,
-        gather=gather,
-    )
+    parts = backing.parts(stopping=stop.is_set, gather=shared.gather if shared else None)
+    metrics = parts.metrics
     application = web.Application(middlewares=[problems(metrics.refused)])
     add_routes(application, parts)
     runner = web.AppRunner(application, shutdown_timeout=ABORT_S)
+    refresh = partial(backing.show, metrics)
     writing = asyncio.create_task(shared.keep_writing(metrics, refresh)) if shared else None
     renewing = asyncio.create_task(certificate.keep_fresh()) if certificate else None
     try:

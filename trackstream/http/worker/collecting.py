@@ -16,8 +16,6 @@ from trackstream.http import operations
 from trackstream.http.backing import Backing
 from trackstream.http.collector import add_routes, problems
 from trackstream.http.listening import end
-from trackstream.http.spool_metrics import show_spool
-from trackstream.http.steps import Parts, clock_ms
 from trackstream.http.worker.serving import WorkerWeb
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 
     from aiohttp.web_urldispatcher import _InfoDict
 
-    from trackstream.http.metrics import Metrics
+    from trackstream.http.steps import Parts
     from trackstream.settings import Settings
 
 __all__ = ["CollectingWeb", "mount_collector"]
@@ -84,27 +82,7 @@ def mount_collector(
         StorageError: The settings cannot be used.
     """
     backing = Backing(settings)
-
-    def gather(own: Metrics) -> Metrics:
-        if backing.spool is not None:
-            show_spool(own, backing.spool.state, now_ms=clock_ms())
-        return own
-
-    def missing() -> list[str]:
-        return [*backing.missing(), *(["stopping"] if stopping() else [])]
-
-    parts = Parts(
-        settings=settings,
-        directory=backing.directory,
-        sink=backing.sink,
-        cache=backing.cache,
-        user_agents=backing.user_agents,
-        geo=backing.geo,
-        explain=backing.explain,
-        guard=backing.guard,
-        missing=missing,
-        gather=gather,
-    )
+    parts = backing.parts(stopping=stopping)
     collector = web.Application(middlewares=[problems(parts.metrics.refused)])
     add_routes(collector, parts)
 
