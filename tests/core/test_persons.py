@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from random import Random
 
 import pytest
@@ -134,3 +135,17 @@ def test_a_log_in_that_comes_late_corrects_the_session() -> None:
     assert before.sessions[0].person == "cookie:c"
     state, _ = apply(state, envelope(page(1, START, user_id="u")), 1)
     assert state.sessions[0].changed
+
+
+@pytest.mark.parametrize(
+    "nobody",
+    ["undefined", " Null ", "00000000-0000-0000-0000-000000000000", "x" * 257, "a\nb", "", " "],
+)
+def test_a_placeholder_makes_nobody_one_person_with_strangers(nobody: str) -> None:
+    properties = json.dumps({"previousId": nobody})
+    alias = page(1, START, "alias", user_id="new", properties=properties)
+    assert said(alias) == [(IDENTIFIED, "cookie:c", "user:new")]
+    both = page(2, START, "alias", user_id="n", properties=f'{{"previous_id": 7, {properties[1:]}')
+    assert (ALIAS, "user:7", "user:n") in said(both)
+    spaced = page(3, START, "alias", user_id="n", properties='{"previousId": " old "}')
+    assert (ALIAS, "user:old", "user:n") in said(spaced)

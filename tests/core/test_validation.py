@@ -344,3 +344,18 @@ def test_the_stores_servers_know_the_time_better_than_the_device(
 def test_a_stores_time_that_is_no_number_is_refused(name: str, value: object) -> None:
     field = f"{name}_timestamp_server_seconds"
     assert reasons(event(referral={field: value})) == [("wrong_type", f"referral.{field}")]
+
+
+@pytest.mark.parametrize("name", ["previous_id", "previousId"])
+def test_the_user_whom_an_alias_replaces_goes_by_the_rules_of_identifiers(name: str) -> None:
+    for wrong, reason in (
+        ("x" * 257, Reason.INVALID_VALUE),
+        ("a\x07", Reason.INVALID_VALUE),
+        ("\ud800", Reason.INVALID_VALUE),
+        ([], Reason.WRONG_TYPE),
+    ):
+        alias = event(event="alias", properties={name: wrong})
+        assert reasons(alias) == [(reason, f"properties.{name}")]
+        assert accepted(event(properties={name: wrong})).event.event == event()["event"]
+    for right in ("undefined", "u", 42, "", None):
+        assert accepted(event(event="alias", properties={name: right})).event.event == "alias"

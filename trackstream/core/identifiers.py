@@ -11,11 +11,13 @@ import re
 from typing import TYPE_CHECKING
 
 from trackstream.core.addresses import address_of
+from trackstream.core.texts import has_controls
 
 if TYPE_CHECKING:
     from trackstream.core.records import RawEvent
 
 __all__ = [
+    "MAX_ID_CHARS",
     "advertising_id",
     "event_identifiers",
     "fingerprint",
@@ -24,7 +26,11 @@ __all__ = [
     "person_of",
     "scoped",
     "subject_of",
+    "usable_id",
 ]
+
+MAX_ID_CHARS = 256
+"""Length of an identifier."""
 
 _KNOWN_BAD = frozenset(
     {
@@ -52,6 +58,16 @@ def advertising_id(value: str | None) -> str | None:
         return None
     text = value.strip().lower()
     return None if not text or text in _KNOWN_BAD else text
+
+
+def usable_id(text: str) -> str | None:
+    """A user's id as validation takes it, without spaces around it; None if it identifies nobody.
+
+    That is, what validation refuses (too long, with control characters) and what it ignores.
+    """
+    if len(text) > MAX_ID_CHARS or has_controls(text) or advertising_id(text) is None:
+        return None
+    return text.strip()
 
 
 def scoped(app_id: str, identifier: str) -> str:

@@ -18,18 +18,21 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from trackstream.core.identifiers import usable_id
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from trackstream.core.records import PersonLink, RawEvent
 
-__all__ = ["ALIAS", "IDENTIFIED", "TOGETHER", "people", "person_pairs"]
+__all__ = ["ALIAS", "IDENTIFIED", "PREVIOUS", "TOGETHER", "people", "person_pairs"]
 
 ALIAS, IDENTIFIED, TOGETHER = "alias", "identified", "together"
 
 _USER = "user:"
 _ORDER = ("user", "device", "cookie", "idfv", "idfa", "gaid")
-_PREVIOUS = ("previous_id", "previousId")
+PREVIOUS = ("previous_id", "previousId")
+"""Properties of an `alias` that name the user whom it replaces; the first that names one."""
 
 
 def person_pairs(
@@ -120,12 +123,16 @@ def _rank(identifier: str) -> tuple[int, str]:
 
 
 def _previous(raw: RawEvent) -> str | None:
-    """The user whom an alias replaces, from its properties."""
+    """The user whom an alias replaces, from its properties; a placeholder (`undefined`) is none."""
     if raw.event != "alias" or raw.properties == "{}":
         return None
     try:
         properties = msgspec.json.decode(raw.properties, type=dict[str, object])
     except msgspec.DecodeError:
         return None
-    found = (properties.get(name) for name in _PREVIOUS)
-    return next((str(one) for one in found if isinstance(one, str | int) and one), None)
+    for name in PREVIOUS:
+        value = properties.get(name)
+        text = str(value) if type(value) is int else value
+        if isinstance(text, str) and (user_id := usable_id(text)):
+            return user_id
+    return None

@@ -70,6 +70,7 @@ _THEIR_FIELDS = {
     "gaid": "context.device.advertisingId",
     "idfa": "context.device.advertisingId",
     "idfv": "context.device.id",
+    "properties.previousId": "previousId",
     "sent_at": "sentAt",
     "user_id": "userId",
 }

@@ -21,6 +21,7 @@ from trackstream.core import campaigns
 from trackstream.core.contexts import context_of, sender_of
 from trackstream.core.fields import Fields, Problem
 from trackstream.core.identifiers import advertising_id
+from trackstream.core.persons import ALIAS, PREVIOUS
 from trackstream.core.reasons import Reason
 from trackstream.core.records import Campaign, RawEvent, Referral
 from trackstream.core.timestamps import check_range
@@ -104,6 +105,8 @@ def parse_event(
     event_id = fields.identifier("event_id")
     session_id = fields.identifier("session_id")
     properties = fields.object("properties")
+    if name == ALIAS and properties:
+        _judge_previous(properties)
     properties_text = fields.json("properties", value["properties"]) if properties else "{}"
     unknown = _unknown(fields)
     context_fields = fields.object("context")
@@ -167,6 +170,13 @@ def _identifiers(
             "and none that is all zeros",
         )
     return found
+
+
+def _judge_previous(properties: Fields) -> None:
+    """The user whom an alias replaces goes by the rules of `user_id`."""
+    for name in PREVIOUS:
+        if type(properties.raw(name)) is not int:  # Segment's libraries take numbers for ids
+            properties.identifier(name)
 
 
 def _unknown(fields: Fields) -> dict[str, Any]:
