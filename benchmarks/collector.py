@@ -1,61 +1,44 @@
 """Stage "collector": what a request costs one core, beside aiohttp's bare hello.
 
-Server and client share one process and one loop: the client writes prepared bytes down a few
-keep-alive connections and counts answers, so that nearly all of the time is the server's. The log
-is an in-memory sink here: what Kafka's producer costs is measured elsewhere.
+Each server is a process of its own, and what counts is the CPU time that it spends on a request: so
+neither the client nor others who use the machine are in it. In each round all are measured one
+after another, because machines are not equally fast all the time; ratios are those of a round, and
+the median of the rounds is shown. `--instructions` counts those of user space, by valgrind: without
+the kernel's share, but the same each time.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import statistics
+import subprocess
+import sys
+import tempfile
 import time
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import msgspec
 import uvloop
-from aiohttp import web
 
-from trackstream.http.collector import create_collector
-from trackstream.ports import App, Key, TrackingLink
-from trackstream.settings import Settings
-from trackstream.storage.cache import RedisTouchCache
-from trackstream.storage.user_agents import UaParser
+from benchmarks.collector_server import KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ["Measured", "run"]
 
-_CONNECTIONS = 8
+_CONNECTIONS = 16
+_WARM_S = 0.1
+_WARM_REQUESTS = 150
+_COUNTED_REQUESTS = 500
 _AGENT = (
     "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/126.0.0.0 Mobile Safari/537.36"
 )
-_KEY = Key(key_id="k", app_id="bench", kind="write", secret=None)
-_LINK = TrackingLink(
-    link_id="l", slug="s", app_id="bench", campaign_id="c", web_url="https://shop.example/"
-)
-
-
-class _Directory:
-    def key(self, key_id: str) -> Key | None:
-        return _KEY if key_id == _KEY.key_id else None
-
-    def app(self, app_id: str) -> App | None:
-        return App(app_id=app_id, name=app_id)
-
-    def link_by_slug(self, slug: str) -> TrackingLink | None:
-        return _LINK if slug == _LINK.slug else None
-
-    def link_by_campaign(self, campaign_id: str) -> TrackingLink | None:
-        return _LINK if campaign_id == _LINK.campaign_id else None
-
-
-class _Sink:
-    async def send(self, messages: list[tuple[str, bytes, bytes]]) -> None:
-        """Take them as acknowledged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,68 +46,64 @@ class Measured:
     """One kind of request."""
 
     name: str
-    requests_per_s: float
+    cost: float
+    """Microseconds of CPU, or thousands of instructions."""
+    unit: str
     ratio: float
-    """Of the bare hello's requests per second."""
-    events_per_s: float
+    """What the bare hello costs, divided by it: requests per second and core compare so."""
+    events: int
+    """In a request."""
 
     def __str__(self) -> str:
-        return (
-            f"collector: {self.name}: {self.requests_per_s:,.0f} requests/s ({self.ratio:.2f} of "
-            f"aiohttp's hello), {self.events_per_s:,.0f} events/s"
-        )
+        text = f"collector: {self.name}: {self.cost:,.1f} {self.unit} ({self.ratio:.2f} of hello)"
+        if self.unit != _MICROSECONDS:
+            return text
+        per_s = 1e6 / self.cost
+        events = f", {per_s * self.events:,.0f} events/s" if self.events else ""
+        return f"{text}: {per_s:,.0f} requests/s{events} for each core"
+
+
+_MICROSECONDS = "us of CPU"
 
 
 def run(argv: Sequence[str] = ()) -> list[Measured]:
-    """Measure each kind for some seconds and print; 10 s in all unless told otherwise."""
+    """Measure each kind and print."""
     parser = argparse.ArgumentParser(prog="benchmarks collector", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=2.0, help="for each kind of request")
+    parser.add_argument("--seconds", type=float, default=0.5, help="for a kind in each round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--instructions", action="store_true", help="count them instead; needs valgrind, a minute"
+    )
     options = parser.parse_args(argv)
-    return uvloop.run(_measure(options.seconds))
+    kinds = _kinds()
+    if options.instructions:
+        costs = [[_instructions(request) / 1000 for _, request, _ in kinds]]
+    else:
+        costs = _microseconds([request for _, request, _ in kinds], options)
+    unit = "thousand instructions" if options.instructions else _MICROSECONDS
+    found = []
+    for index, (name, _, events) in enumerate(kinds):
+        cost = statistics.median(one[index] for one in costs)
+        ratio = statistics.median(one[0] / one[index] for one in costs)
+        found.append(Measured(name, cost, unit, ratio, events))
+        print(found[-1], flush=True)
+    return found
 
 
-async def _measure(seconds: float) -> list[Measured]:
-    now_ms = time.time_ns() // 1_000_000
+def _kinds() -> list[tuple[str, bytes, int]]:
+    """Name, request, events in it; the first is the bare server's."""
     event = {
         "event": "add_to_cart",
         "user_id": "user-5678",
-        "timestamp": now_ms,
+        "timestamp": time.time_ns() // 1_000_000,
         "properties": {"product_id": "p123", "price": 49.99},
     }
-    kinds = [
+    return [
         ("hello", _request("GET", "/hello"), 0),
         ("one event", _request("POST", "/v1/event", event), 1),
         ("batch of 20", _request("POST", "/v1/batch", {"events": [event] * 20}), 20),
         ("click", _request("GET", "/c/s?utm_source=ad&gclid=abc123"), 0),
     ]
-    application = create_collector(
-        settings=Settings(click_repeat_ms=0),  # the same click again and again counts
-        directory=_Directory(),
-        sink=_Sink(),
-        cache=RedisTouchCache(None),
-        user_agents=UaParser(),
-    )
-
-    async def hello(_: web.Request) -> web.Response:
-        return web.Response(text="hello")
-
-    application.router.add_get("/hello", hello)
-    runner = web.AppRunner(application, access_log=None, auto_decompress=False)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    found: list[Measured] = []
-    try:
-        for name, request, events in kinds:
-            await _load(port, request, seconds / 10)
-            per_s = await _load(port, request, seconds)
-            base = found[0].requests_per_s if found else per_s
-            found.append(Measured(name, per_s, per_s / base, per_s * events))
-            print(found[-1], flush=True)
-    finally:
-        await runner.cleanup()
-    return found
 
 
 def _request(method: str, path: str, document: object = None) -> bytes:
@@ -138,26 +117,137 @@ def _request(method: str, path: str, document: object = None) -> bytes:
     if document is not None:
         lines += [
             "Content-Type: application/json",
-            f"X-Trackstream-Write-Key: {_KEY.key_id}",
+            f"X-Trackstream-Write-Key: {KEY.key_id}",
             f"Content-Length: {len(body)}",
         ]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-class _Client(asyncio.Protocol):
-    """Sends the same request again for every answer, until the time is over."""
+def _is_bare(request: bytes) -> bool:
+    return request.startswith(b"GET /hello ")
 
-    def __init__(self, request: bytes, deadline_s: float) -> None:
-        self.answers = 0
+
+class _Server:
+    """A process of `collector_server`."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._in, self._out = cast("IO[str]", process.stdin), cast("IO[str]", process.stdout)
+        self.port = int(self._out.readline())
+
+    def cpu_s(self) -> float:
+        """What it has used since its start."""
+        self._in.write("\n")
+        self._in.flush()
+        return float(self._out.readline())
+
+
+@contextmanager
+def _serving(which: str, *before: str) -> Iterator[tuple[_Server, int]]:
+    """A server and its process id.
+
+    Args:
+        which: `bare` or `ours`.
+        before: what it is run by.
+    """
+    command = [*before, sys.executable, "-m", "benchmarks.collector_server", which]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield _Server(process), process.pid
+        finally:
+            cast("IO[str]", process.stdin).close()
+            process.wait(60)
+
+
+def _microseconds(requests: list[bytes], options: argparse.Namespace) -> list[list[float]]:
+    """CPU of the server for each request, in each round."""
+    with ExitStack() as stack:
+        bare, _ = stack.enter_context(_serving("bare"))
+        ours, _ = stack.enter_context(_serving("ours"))
+
+        def cost(request: bytes) -> float:
+            server = bare if _is_bare(request) else ours
+            _answers(server.port, request, _until(_WARM_S))
+            began_s = server.cpu_s()
+            answers = _answers(server.port, request, _until(options.seconds))
+            return (server.cpu_s() - began_s) / answers * 1e6
+
+        return [[cost(one) for one in requests] for _ in range(options.rounds)]
+
+
+def _instructions(request: bytes) -> float:
+    """Instructions of user space for each request."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "callgrind"
+        valgrind = ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no"]
+        which = "bare" if _is_bare(request) else "ours"
+        with _serving(which, *valgrind, f"--callgrind-out-file={out}") as (server, pid):
+
+            def control(*words: str) -> None:
+                command = ["callgrind_control", *words, str(pid)]
+                subprocess.run(command, check=True, capture_output=True)
+
+            _answers(server.port, request, _count(_WARM_REQUESTS))
+            control("-i", "on")
+            answers = _answers(server.port, request, _count(_COUNTED_REQUESTS))
+            control("-i", "off")
+            control("-d")
+            lines = out.with_name(f"{out.name}.1").read_text().splitlines()
+        totals = next(line for line in lines if line.startswith("totals:"))
+        return int(totals.split()[1]) / answers
+
+
+def _until(seconds: float) -> Callable[[int], bool]:
+    deadline_s = time.perf_counter() + seconds
+    return lambda _: time.perf_counter() < deadline_s
+
+
+def _count(wanted: int) -> Callable[[int], bool]:
+    return lambda answers: answers < wanted
+
+
+def _answers(port: int, request: bytes, more: Callable[[int], bool]) -> int:
+    """Send the request again for each answer, on some connections; how often it was answered.
+
+    Args:
+        port: of the server.
+        request: as it goes over the wire.
+        more: by the number of answers so far, whether to go on.
+    """
+    return uvloop.run(_load(port, request, more))
+
+
+async def _load(port: int, request: bytes, more: Callable[[int], bool]) -> int:
+    loop = asyncio.get_running_loop()
+    load = _Load(request, more)
+    clients = []
+    for _ in range(_CONNECTIONS):
+        _, client = await loop.create_connection(lambda: _Client(load), "127.0.0.1", port)
+        clients.append(client)
+    await asyncio.gather(*(client.done for client in clients))
+    return load.answers
+
+
+@dataclass(slots=True)
+class _Load:
+    request: bytes
+    more: Callable[[int], bool]
+    answers: int = 0
+
+
+class _Client(asyncio.Protocol):
+    """One connection, which closes itself when there is enough."""
+
+    def __init__(self, load: _Load) -> None:
         self.done = asyncio.get_running_loop().create_future()
-        self._request = request
-        self._deadline_s = deadline_s
+        self._load = load
         self._transport: Any = None  # uvloop's is none of asyncio's classes
         self._kept = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
-        self._transport.write(self._request)
+        self._transport.write(self._load.request)
 
     def data_received(self, data: bytes) -> None:
         self._kept += data
@@ -169,9 +259,9 @@ class _Client(asyncio.Protocol):
             self._transport.close()
             return
         self._kept = b""
-        self.answers += 1
-        if time.perf_counter() < self._deadline_s:
-            self._transport.write(self._request)
+        self._load.answers += 1
+        if self._load.more(self._load.answers):
+            self._transport.write(self._load.request)
         else:
             self._transport.close()
 
@@ -182,18 +272,3 @@ class _Client(asyncio.Protocol):
 
 def _length(head: bytes) -> int:
     return int(head.partition(b"Content-Length: ")[2].partition(b"\r\n")[0] or b"0")
-
-
-async def _load(port: int, request: bytes, seconds: float) -> float:
-    """Requests per second of CPU that this process spends, client included."""
-    loop = asyncio.get_running_loop()
-    deadline_s = time.perf_counter() + seconds
-    started_s = time.process_time()
-    clients = []
-    for _ in range(_CONNECTIONS):
-        _, client = await loop.create_connection(
-            lambda: _Client(request, deadline_s), "127.0.0.1", port
-        )
-        clients.append(client)
-    await asyncio.gather(*(client.done for client in clients))
-    return sum(client.answers for client in clients) / (time.process_time() - started_s)
