@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import or_, select, tuple_
 
-from trackstream.core.money import micros
 from trackstream.core.records import Candidate, Credit, Touch
 from trackstream.storage.database import transaction
+from trackstream.storage.decision_rows import candidates_of, credits_where, touch_of
 from trackstream.storage.errors import NotFoundError
 from trackstream.storage.registered_rows import milliseconds
 from trackstream.storage.schema import attribution_credits, attribution_revisions
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine, Row
+    from sqlalchemy import Engine, Row
 
 __all__ = ["Explanation", "Revision", "explain"]
 
@@ -76,36 +76,17 @@ def explain(engine: Engine, name: str, *, app_id: str | None = None) -> list[Exp
         query = query.where(table.c.app_id == app_id)
     with transaction(engine) as connection:
         rows = connection.execute(query).all()
-        shared = _credits(connection, {(row.app_id, row.conversion_id) for row in rows})
+        conversions = sorted({(row.app_id, row.conversion_id) for row in rows})
+        given = attribution_credits.c
+        shared = credits_where(
+            connection, tuple_(given.app_id, given.conversion_id).in_(conversions)
+        )
     if not rows:
         raise NotFoundError(f"there is no conversion, and no converting event, with the id {name}")
     found: dict[tuple[str, str], list[Row[Any]]] = {}
     for row in rows:
         found.setdefault((row.app_id, row.conversion_id), []).append(row)
     return [_explanation(rows, shared.get(key, [])) for key, rows in found.items()]
-
-
-def _credits(
-    connection: Connection, conversions: set[tuple[str, str]]
-) -> dict[tuple[str, str], list[Credit]]:
-    table = attribution_credits
-    query = (
-        select(table)
-        .where(tuple_(table.c.app_id, table.c.conversion_id).in_(sorted(conversions)))
-        .order_by(table.c.model, table.c.share_millionths.desc(), table.c.touch_id)
-    )
-    found: dict[tuple[str, str], list[Credit]] = {}
-    for row in connection.execute(query):
-        credit = Credit(
-            model=row.model,
-            touch_id=row.touch_id,
-            campaign_id=row.campaign_id,
-            channel=row.channel,
-            share_millionths=row.share_millionths,
-            revenue_micros=micros(row.revenue),
-        )
-        found.setdefault((row.app_id, row.conversion_id), []).append(credit)
-    return found
 
 
 def _explanation(rows: list[Row[Any]], shared: list[Credit]) -> Explanation:
@@ -133,11 +114,11 @@ def _revision(row: Row[Any]) -> Revision:
         decided_at_ms=milliseconds(row.decided_at),
         method=row.method,
         confidence=row.confidence,
-        touch=None if row.touch is None else msgspec.convert(row.touch, Touch),
+        touch=touch_of(row.touch),
         identifier=row.identifier,
         window_ms=row.window_ms,
         inherited_from=row.inherited_from,
-        candidates=msgspec.convert(row.candidates or [], list[Candidate]),
+        candidates=candidates_of(row.candidates),
         unanswered=list(row.unanswered),
         rules_version=row.rules_version,
         previous_method=row.previous_method,

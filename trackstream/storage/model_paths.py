@@ -10,15 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from sqlalchemy import and_, func, or_, select, text
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from trackstream.core.models import ConvertedPath, PathCount, path_of
 from trackstream.core.models.paths import NO_CHANNEL
 from trackstream.core.money import micros
-from trackstream.core.records import Candidate, Touch
 from trackstream.storage.database import transaction
+from trackstream.storage.decision_rows import NEWEST, candidates_of, touch_of
 from trackstream.storage.registered_rows import milliseconds
 from trackstream.storage.schema import attribution_revisions, attributions, fact_events
 
@@ -91,14 +90,7 @@ def _converted(connection: Connection, period: Period) -> list[ConvertedPath]:
             revisions.touch,
             revisions.candidates,
         )
-        .join(
-            attribution_revisions,
-            and_(
-                newest.app_id == revisions.app_id,
-                newest.conversion_id == revisions.conversion_id,
-                newest.revision == revisions.revision,
-            ),
-        )
+        .join(attribution_revisions, NEWEST)
         .where(_of_conversions(period))
     )
     rows = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query)
@@ -106,10 +98,8 @@ def _converted(connection: Connection, period: Period) -> list[ConvertedPath]:
 
 
 def _path(row: Any) -> ConvertedPath:
-    touch = None if row.touch is None else msgspec.convert(row.touch, Touch)
-    candidates = msgspec.convert(row.candidates or [], list[Candidate])
     return ConvertedPath(
-        path=path_of(candidates, method=row.method, touch=touch),
+        path=path_of(candidates_of(row.candidates), method=row.method, touch=touch_of(row.touch)),
         at_ms=milliseconds(row.converted_at),
         revenue_micros=0 if row.revenue is None else micros(row.revenue) or 0,
         currency=row.currency,

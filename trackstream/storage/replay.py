@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import and_, func, select, text, tuple_
+from sqlalchemy import and_, func, select, text
 
 from trackstream.core.credits import MODELS
-from trackstream.core.money import micros
-from trackstream.core.records import Attribution, Candidate, Conversion, Credit, Earlier, Touch
+from trackstream.core.records import Attribution, Conversion, Credit, Earlier, Touch
 from trackstream.core.replay import Difference, again
 from trackstream.storage.database import transaction
+from trackstream.storage.decision_rows import NEWEST, candidates_of, credits_where, touch_of
 from trackstream.storage.registered_rows import milliseconds
 from trackstream.storage.schema import attribution_credits, attribution_revisions, attributions
 
@@ -68,7 +68,7 @@ def run(
     with transaction(engine) as connection:
         # What is decided meanwhile belongs to none of the queries, or to all of them.
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
-        table = attributions.c
+        table, given = attributions.c, attribution_credits.c
         total = connection.execute(
             select(func.count()).select_from(attributions).where(_of(wanted))
         ).scalar_one()
@@ -76,23 +76,23 @@ def run(
         on_progress(done, total)
         query = (
             select(attribution_revisions)
-            .join(
-                attributions,
-                and_(
-                    *(
-                        attribution_revisions.c[name] == table[name]
-                        for name in ("app_id", "conversion_id", "revision")
-                    )
-                ),
-            )
+            .join(attributions, NEWEST)
             .where(_of(wanted))
             # Earlier conversions first, and of those at the same moment as the core has it.
             .order_by(table.converted_at, table.conversion_id.collate("C"))
         )
         streamed = connection.execute(query, execution_options={"yield_per": _ROWS_AT_ONCE})
         for rows in streamed.partitions():
-            credited = _credits(connection, wanted.app_id, [row.conversion_id for row in rows])
-            page = [_attribution(row, credited.get(row.conversion_id, [])) for row in rows]
+            credited = credits_where(
+                connection,
+                and_(
+                    given.app_id == wanted.app_id,
+                    given.conversion_id.in_([row.conversion_id for row in rows]),
+                ),
+            )
+            page = [
+                _attribution(row, credited.get((row.app_id, row.conversion_id), [])) for row in rows
+            ]
             _page(connection, page, wanted, changes, difference)
             done += len(page)
             on_progress(done, total)
@@ -136,39 +136,10 @@ def _touches(
     newest, revisions = attributions.c, attribution_revisions.c
     query = (
         select(revisions.conversion_id, revisions.touch)
-        .join(
-            attributions,
-            tuple_(revisions.app_id, revisions.conversion_id, revisions.revision)
-            == tuple_(newest.app_id, newest.conversion_id, newest.revision),
-        )
+        .join(attributions, NEWEST)
         .where(newest.app_id == app_id, newest.conversion_id.in_(conversion_ids))
     )
-    return {
-        conversion_id: None if touch is None else msgspec.convert(touch, Touch)
-        for conversion_id, touch in connection.execute(query)
-    }
-
-
-def _credits(
-    connection: Connection, app_id: str, conversion_ids: Sequence[str]
-) -> dict[str, list[Credit]]:
-    """What models give of these conversions, in no order."""
-    table = attribution_credits.c
-    query = select(attribution_credits).where(
-        table.app_id == app_id, table.conversion_id.in_(conversion_ids)
-    )
-    found: dict[str, list[Credit]] = {}
-    for row in connection.execute(query):
-        credit = Credit(
-            model=row.model,
-            touch_id=row.touch_id,
-            campaign_id=row.campaign_id,
-            channel=row.channel,
-            share_millionths=row.share_millionths,
-            revenue_micros=micros(row.revenue),
-        )
-        found.setdefault(row.conversion_id, []).append(credit)
-    return found
+    return {conversion_id: touch_of(touch) for conversion_id, touch in connection.execute(query)}
 
 
 def _attribution(row: Row[Any], credited: list[Credit]) -> Attribution:
@@ -186,11 +157,11 @@ def _attribution(row: Row[Any], credited: list[Credit]) -> Attribution:
         decided_at_ms=milliseconds(row.decided_at),
         method=row.method,
         confidence=row.confidence,
-        touch=None if row.touch is None else msgspec.convert(row.touch, Touch),
+        touch=touch_of(row.touch),
         identifier=row.identifier,
         window_ms=row.window_ms,
         inherited_from=row.inherited_from,
-        candidates=msgspec.convert(row.candidates or [], list[Candidate]),
+        candidates=candidates_of(row.candidates),
         credits=credited,
         unanswered=list(row.unanswered),
         rules_version=row.rules_version,
