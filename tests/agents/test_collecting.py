@@ -32,6 +32,7 @@ async def test_the_collector_answers_on_the_workers_port(
         postgres_url=database_url,
         worker_collects=True,
         max_connections=4,
+        shutdown_delay_ms=1000,
         shutdown_grace_s=1,
     )
     worker = Worker(settings, folder)
@@ -59,6 +60,10 @@ async def test_the_collector_answers_on_the_workers_port(
         await asyncio.sleep(0.2)
         stopped = asyncio.create_task(asyncio.to_thread(worker.stop))
         async with asyncio.timeout(20):
+            ready: dict[str, object] = {"missing": []}
+            while ready["missing"] != ["stopping"]:
+                ready = (await asyncio.to_thread(worker.get, "/collector/ready"))[1]
+            assert ready["status"] == "not ready"
             answer = await reader.read()
         assert answer.startswith(b"HTTP/1.1 503 "), answer
         assert b"\r\nRetry-After: " in answer
