@@ -147,6 +147,8 @@ def test_no_value_whatever_keeps_an_amount_from_being_read(value: object) -> Non
 
 
 def test_revenue_is_the_first_of_its_names() -> None:
-    assert revenue({"revenue": 49.99, "total": 60, "currency": "eur"}) == (49_990_000, "EUR")
-    assert revenue({"total": "60", "currency": 7}) == (60_000_000, None)
-    assert revenue({"price": 5}) == (None, None)
+    assert revenue('{"revenue": 49.99, "total": 60, "currency": "eur"}') == (49_990_000, "EUR")
+    assert revenue('{"total": "60", "currency": 7}') == (60_000_000, None)
+    assert revenue('{"price": 5}') == (None, None)
+    assert revenue("{}") == revenue("[]") == revenue("broken") == (None, None)
+    assert revenue('{"revenue": true, "total": null, "value": 2}') == (2_000_000, None)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from trackstream.core.money import revenue
 from trackstream.core.records import Context, Envelope, Event, RawEvent
@@ -68,7 +66,7 @@ def enriched(
     user agent says.
     """
     context = raw.context or _NO_CONTEXT
-    amount, currency = revenue(_properties(raw))
+    amount, currency = revenue(raw.properties)
     sent_by = classify(context.page_url, context.page_referrer, raw.campaign)
     return Event(
         event_id=raw.event_id,
@@ -109,12 +107,3 @@ def enriched(
         asn_organization=place.asn_organization,
         touch=touch,
     )
-
-
-def _properties(raw: RawEvent) -> dict[str, Any]:
-    if raw.properties == "{}":
-        return {}
-    try:
-        return msgspec.json.decode(raw.properties, type=dict[str, Any])
-    except msgspec.DecodeError:
-        return {}

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+import msgspec
 
 __all__ = ["micros", "revenue"]
 
@@ -18,7 +17,18 @@ _MILLION = 1_000_000
 _MILLIONTH = Decimal("0.000001")
 _MOST_CHARS = 64
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
-_NAMES = ("revenue", "total", "value")
+
+
+class _Stated(msgspec.Struct):
+    """What of an event's properties is read; the rest is skipped over."""
+
+    revenue: Any = None
+    total: Any = None
+    value: Any = None
+    currency: Any = None
+
+
+_DECODER = msgspec.json.Decoder(_Stated)
 
 
 def micros(value: object) -> int | None:
@@ -45,15 +55,23 @@ def micros(value: object) -> int | None:
     return scaled if abs(scaled) <= _LARGEST else None
 
 
-def revenue(properties: Mapping[str, Any]) -> tuple[int | None, str | None]:
+def revenue(properties: str) -> tuple[int | None, str | None]:
     """(micros, ISO 4217 code in upper case) that an event's properties state; (None, None) if none.
 
-    The names are those of Segment's e-commerce spec: `revenue`, else `total`, else `value`.
+    Args:
+        properties: As JSON text; what is none states nothing. The names are those of Segment's
+            e-commerce spec: `revenue`, else `total`, else `value`.
     """
-    for name in _NAMES:
-        amount = micros(properties.get(name))
+    if properties == "{}":
+        return None, None
+    try:
+        stated = _DECODER.decode(properties)
+    except msgspec.DecodeError:
+        return None, None
+    for one in (stated.revenue, stated.total, stated.value):
+        amount = None if one is None else micros(one)
         if amount is not None:
-            code = properties.get("currency")
+            code = stated.currency
             known = isinstance(code, str) and len(code) == 3 and code.isalpha()
             return amount, str(code).upper() if known else None
     return None, None
