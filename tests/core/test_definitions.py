@@ -48,6 +48,8 @@ f = { required = "yes" }
         ({"level": "1"}, {"level": "has to be of type integer"}),
         ({"level": True}, {"level": "has to be of type integer"}),
         ({"level": 1.5}, {"level": "has to be of type integer"}),
+        ({"level": 5.0}, {}),
+        ({"level": 1e308}, {"level": "has to be at most 100"}),
         ({"level": 0}, {"level": "has to be at least 1"}),
         ({"level": 101}, {"level": "has to be at most 100"}),
         ({"level": 1, "hero": "troll"}, {"hero": "has to be one of elf, orc"}),

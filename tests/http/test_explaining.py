@@ -11,6 +11,7 @@ from urllib.parse import quote
 import msgspec
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
 
 from tests.http.served import client_of, free_port, registered_key, running, until_ready
 from tests.http.service import NOW_MS, SERVER_KEY, WRITE_KEY, ListSink, Registered, refused
@@ -142,3 +143,9 @@ async def test_a_collector_has_its_database_asked(
             async with session.get(path, headers=headers) as response:
                 assert response.status == 200
                 assert (await response.json())["conversion_id"] == "shop:e1"
+
+
+@pytest.mark.parametrize("name", ["a\x00b", "a\nb"])
+async def test_an_id_that_cannot_be_is_nobodys(client: Client, name: str) -> None:
+    response = await client.get(URL(_path(name), encoded=True), headers=_signed(_path(name)))
+    await refused(response, 404, "unknown_conversion")

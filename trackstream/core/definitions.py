@@ -10,7 +10,7 @@ from trackstream.core.fields import Problem
 from trackstream.core.reasons import Reason
 from trackstream.core.records import Context, RawEvent
 from trackstream.core.standard_events import STANDARD_EVENTS
-from trackstream.core.texts import json_text
+from trackstream.core.texts import clean, json_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,12 +22,12 @@ Mode = Literal["strict", "lenient"]
 TYPES: dict[str, tuple[type, ...]] = {
     "text": (str,),
     "number": (int, float),
-    "integer": (int,),
+    "integer": (int, float),
     "boolean": (bool,),
     "list": (list,),
     "object": (dict,),
 }
-"""What a declared type takes of parsed JSON; true and false are no numbers."""
+"""What a declared type takes of parsed JSON; true and false are no numbers, and 5.0 is whole."""
 
 
 class Property(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +81,7 @@ def judge(definitions: Definitions, name: str, properties: object) -> tuple[Prob
     ]
     if defined.closed:
         found += [
-            Problem(Reason.INVALID_PROPERTY, f"properties.{key}"[:256], "is not defined")
+            Problem(Reason.INVALID_PROPERTY, _path(key), "is not defined")
             for key in _others(values, defined.properties)
         ]
     return tuple(found)
@@ -96,10 +96,16 @@ def marked(event: RawEvent, problems: tuple[Problem, ...]) -> RawEvent:
     return msgspec.structs.replace(event, context=context)
 
 
+def _path(key: str) -> str:
+    """Where a property of the sender's own naming is."""
+    return clean(f"properties.{key}"[:_MAX_PATH_CHARS])
+
+
 def _others(values: dict[str, Any], known: Mapping[str, Property]) -> list[str]:
     return [key for key in values if key not in known][:_SHOWN]
 
 
+_MAX_PATH_CHARS = 256
 _SHOWN = 20
 """A sender of thousands of unknown properties is told of some."""
 
@@ -110,7 +116,9 @@ def _wrong(wanted: Property, value: Any) -> str:
         return "is missing" if wanted.required else ""
     if wanted.type is not None:
         types = TYPES[wanted.type]
-        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        flag = isinstance(value, bool) and bool not in types
+        part = wanted.type == "integer" and isinstance(value, float) and not value.is_integer()
+        if not isinstance(value, types) or flag or part:
             return f"has to be of type {wanted.type}"
     if wanted.enum is not None and not any(_same(value, one) for one in wanted.enum):
         return f"has to be one of {', '.join(map(str, wanted.enum))}"

@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from trackstream.core.reasons import Reason
+from trackstream.core.texts import has_controls
 from trackstream.http.authentication import authenticate
 from trackstream.http.bodies import read_body
 from trackstream.http.problems import Refusal, problem_response
@@ -57,6 +58,8 @@ async def _explained(request: web.Request, parts: Parts) -> Explanation | Refusa
     if isinstance(caller, Refusal):
         return not_yet(caller, parts)
     name = request.match_info["id"]
+    if has_controls(name):  # no id has them, and PostgreSQL takes no text with a NUL
+        return Refusal(Reason.UNKNOWN_CONVERSION, "no id has control characters")
     try:
         found = await asyncio.to_thread(parts.explain, name, app_id=caller.app_id)
     except NotFoundError as error:

@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from trackstream.core.reasons import HTTP_STATUS, Reason
+from trackstream.core.texts import clean
 
 if TYPE_CHECKING:
     from trackstream.core.fields import Problem
@@ -32,8 +33,11 @@ class Refusal:
 
 
 def as_json(problems: tuple[Problem, ...]) -> list[dict[str, str]]:
-    """Problems as they stand in problem documents and verdicts."""
-    return [{"reason": one.reason, "field": one.field, "detail": one.detail} for one in problems]
+    """Problems as they stand in problem documents and verdicts: text that UTF-8 can say."""
+    return [
+        {"reason": one.reason, "field": clean(one.field), "detail": clean(one.detail)}
+        for one in problems
+    ]
 
 
 def problem_response(
@@ -53,7 +57,7 @@ def problem_response(
             "type": f"urn:trackstream:problem:{refusal.reason}",
             "title": refusal.reason.replace("_", " ").capitalize(),
             "status": status,
-            "detail": refusal.detail,
+            "detail": clean(refusal.detail),
             "reason": refusal.reason,
             "errors": as_json(refusal.problems),
             **(members or {}),
