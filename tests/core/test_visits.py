@@ -42,6 +42,31 @@ def test_a_clients_retry_is_dropped_and_counted() -> None:
     assert ([e.event_id for e in second.events], second.duplicates) == (["e2"], 1)
 
 
+def test_no_request_is_too_large_to_be_known_when_it_is_sent_again() -> None:
+    large = [[page(n, START + n) for n in range(low, low + 1_000)] for low in (0, 1_000, 2_000)]
+    state, _ = run(large)
+    for offset, batch in ((3, large[2]), (4, large[1]), (5, large[2])):
+        again, out = apply(state, envelope(*batch), offset)
+        assert (out.events, out.duplicates, out.activity) == ([], 1_000, {})
+        assert (again.sessions, again.recent) == (state.sessions, state.recent)
+    assert len(state.recent) == 2_000
+
+
+def test_ids_are_forgotten_by_whole_requests_once_as_many_are_known() -> None:
+    few = Rules(max_recent_events=10)
+    state = None
+    for offset in range(20):
+        batch = [page(offset * 4 + n, START) for n in range(4)]
+        state, _ = apply(state, envelope(*batch), offset, few)
+        assert sorted(set(state.recent.values())) == list(range(max(0, offset - 2), offset + 1))
+    assert state is not None
+    before = state
+    for offset in range(20):
+        batch = [page(offset * 4 + n, START) for n in range(4)]
+        state, out = apply(state, envelope(*batch), offset, few)
+        assert (len(out.events), out.duplicates, state) == (4, 0, before)
+
+
 def test_a_gap_of_exactly_thirty_minutes_is_one_session_and_a_millisecond_more_is_two() -> None:
     one, _ = run([[page(1, START), page(2, START + GAP)]])
     two, _ = run([[page(1, START), page(2, START + GAP + 1)]])

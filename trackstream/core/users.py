@@ -6,36 +6,71 @@ that was named last before it, and to nobody after a log-out.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
+from trackstream.core.rules import DAY_MS
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from trackstream.core.cells import Moment
 
-__all__ = ["UserMark", "marked", "user_at", "user_in"]
+__all__ = ["UserMark", "at_once", "marked", "user_at", "user_in"]
 
 UserMark = tuple[int, int, str | None]
 """From this moment on (time in ms, hash of the event id) it is this user; None: nobody."""
 
-_MOST_MARKS = 32
+_SLOT_MS = 30 * 60_000
+"""Of marks within it little is lost: sessions, which are further apart, do not share one."""
+_BOUNDS = ((_SLOT_MS, 16), (DAY_MS, 8))
+"""Users of the newest half-hours with any, and of the newest days; nobody counts as one."""
 
 
-def marked(marks: list[UserMark], at: Moment, user_id: str | None) -> list[UserMark]:
-    """The marks with one more, in order of time.
+def marked(marks: list[UserMark], new: list[UserMark]) -> list[UserMark]:
+    """The marks with new ones, in order of time.
 
-    Of a row of marks of one user the first and the last are kept, and the newest 32 in all: an
-    event that comes too late for its marks belongs to whoever the remaining ones say.
+    Of each user the first and the last mark of a half-hour are kept, for the newest half-hours in
+    which there are any, and the first and the last of a day, for the newest days. What is kept
+    follows from the set of all marks, in whatever order and company they came: a slot of time that
+    has gone has gone for ever, and first and last of what is kept are first and last of all.
     """
-    if len(marks) > 1 and marks[-2][2] == marks[-1][2] == user_id and marks[-1][:2] < at:
-        return [*marks[:-1], (*at, user_id)]
-    after = [*marks]
-    insort(after, (*at, user_id), key=_moment)
-    kept = [
-        mark
-        for i, mark in enumerate(after)
-        if not (0 < i < len(after) - 1 and after[i - 1][2] == mark[2] == after[i + 1][2])
-    ]
-    return kept[-_MOST_MARKS:]
+    if not new:
+        return marks
+    if len(marks) > 1 and len(new) == 1 and _goes_on(marks, new[0]):
+        return [*marks[:-1], new[0]]
+    every = at_once(marks, new)
+    kept = {one for width_ms, most in _BOUNDS for one in _ends(every, width_ms, most)}
+    return sorted(kept, key=_order)
+
+
+def at_once(marks: list[UserMark], new: list[UserMark]) -> list[UserMark]:
+    """All of them, in order of time, each once."""
+    return sorted({*marks, *new}, key=_order) if new else marks
+
+
+def _goes_on(marks: list[UserMark], new: UserMark) -> bool:
+    """Whether the mark replaces the last, as is usual: of a row in a half-hour the third."""
+    before, last = marks[-2:]
+    return (
+        before[2] == last[2] == new[2]
+        and last[:2] < new[:2]
+        and before[0] // _SLOT_MS == new[0] // _SLOT_MS
+    )
+
+
+def _ends(marks: Iterable[UserMark], width_ms: int, most: int) -> list[UserMark]:
+    """First and last mark of each user in each slot of this width, of the last so many of these.
+
+    Slots are chosen by what never changes of them. By the time of a mark in them, one might go
+    that would have stayed if another had come before it.
+    """
+    slots: dict[tuple[int, str], tuple[UserMark, UserMark]] = {}
+    for one in marks:
+        slot = (one[0] // width_ms, _name(one[2]))
+        first, _ = slots.get(slot, (one, one))
+        slots[slot] = first, one
+    return [one for slot in sorted(slots)[-most:] for one in slots[slot]]
 
 
 def user_at(marks: list[UserMark], at: Moment) -> str | None:
@@ -49,6 +84,16 @@ def user_in(marks: list[UserMark], start: Moment, end: Moment) -> str | None:
     first, last = bisect_left(marks, start, key=_moment), bisect_right(marks, end, key=_moment)
     named = (user for _, _, user in reversed(marks[first:last]) if user is not None)
     return next(named, user_at(marks, start))
+
+
+def _order(mark: UserMark) -> tuple[int, int, str]:
+    """By time; two of one moment, which an id sent twice can make, are in some order, too."""
+    return mark[0], mark[1], _name(mark[2])
+
+
+def _name(user_id: str | None) -> str:
+    """Text that stands for a user, or for nobody."""
+    return "" if user_id is None else f"={user_id}"
 
 
 def _moment(mark: UserMark) -> Moment:

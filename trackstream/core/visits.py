@@ -10,7 +10,8 @@ do not depend on when the error became known. See docs/decisions/sessions.md.
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,11 +29,11 @@ from trackstream.core.privacy import private_event
 from trackstream.core.records import Envelope, Event, Link, PersonLink, Probe, RawEvent, Session
 from trackstream.core.seen import Seen
 from trackstream.core.sitting import in_session, sat, sat_again
-from trackstream.core.users import UserMark, marked, user_at
+from trackstream.core.users import UserMark, at_once, marked, user_at
 from trackstream.core.visitor import VisitorState, due_ms, learnt, passed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
     from trackstream.core.lookups import Place, UserAgent
     from trackstream.core.rules import Rules
@@ -91,12 +92,14 @@ def visit(
         for name, raw in fresh.items()
     ]
     raws = list(fresh.values())
+    marks = _marks(raws, moments, rules)
+    users = at_once(before.users, marks)
     after = msgspec.structs.replace(
         before,
         applied=max(offset, before.applied),
         clock_offset_ms=offset_ms,
-        users=_users(before.users, raws, moments, rules),
-        recent=_remembered(before.recent, fresh, offset, rules),
+        users=marked(before.users, marks),
+        recent=before.recent if replay else _remembered(before.recent, fresh, offset, rules),
         touches=before.touches
         if replay
         else in_use(before.touches, now_ms=envelope.received_at_ms, rules=rules),
@@ -107,9 +110,9 @@ def visit(
             at,
             _event(
                 raw,
-                at,
                 envelope,
                 after,
+                user_id=raw.user_id or user_at(users, at),
                 at_ms=at[0] + error_ms,
                 offset=offset,
                 place=place,
@@ -160,38 +163,52 @@ def _new(state: VisitorState, envelope: Envelope, offset: int) -> dict[int, RawE
 
 
 def _remembered(
-    known: dict[int, int], fresh: Iterable[int], offset: int, rules: Rules
+    known: dict[int, int], fresh: Collection[int], offset: int, rules: Rules
 ) -> dict[int, int]:
+    """Ids are forgotten by whole envelopes, for those are what is sent again.
+
+    The last two that brought any are kept whatever is in them, and of those before as many as it
+    takes to have as many ids as the rules say.
+    """
+    if not fresh:
+        return known
     recent = known | dict.fromkeys(fresh, offset)
-    for oldest in list(islice(recent, max(0, len(recent) - rules.max_recent_events))):
-        del recent[oldest]
+    surplus = len(recent) - rules.max_recent_events
+    if surplus <= 0:
+        return recent
+    last_two = {offset, next(reversed(known.values()), offset)}
+    oldest = list(islice(recent.items(), surplus + 1))
+    for brought, ids in groupby(oldest, key=itemgetter(1)):
+        names = [name for name, _ in ids]
+        surplus -= len(names)
+        if surplus < 0 or brought in last_two:
+            break
+        for name in names:
+            del recent[name]
     return recent
 
 
-def _users(
-    users: list[UserMark], raws: list[RawEvent], moments: list[Moment], rules: Rules
-) -> list[UserMark]:
-    for raw, at in zip(raws, moments, strict=True):
-        if raw.event in rules.logout_events:
-            users = marked(users, at, None)
-        elif raw.user_id is not None:
-            users = marked(users, at, raw.user_id)
-    return users
+def _marks(raws: list[RawEvent], moments: list[Moment], rules: Rules) -> list[UserMark]:
+    """Which users the events name, and log out."""
+    return [
+        (*at, None if raw.event in rules.logout_events else raw.user_id)
+        for raw, at in zip(raws, moments, strict=True)
+        if raw.user_id is not None or raw.event in rules.logout_events
+    ]
 
 
 def _event(
     raw: RawEvent,
-    at: Moment,
     envelope: Envelope,
     state: VisitorState,
     *,
+    user_id: str | None,
     at_ms: int,
     offset: int,
     place: Place,
     user_agent: UserAgent,
     rules: Rules,
 ) -> Event:
-    user_id = raw.user_id or user_at(state.users, at)
     return enriched(
         raw,
         envelope,
