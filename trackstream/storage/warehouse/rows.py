@@ -5,7 +5,6 @@ Times stay milliseconds and money stays millionths here; the INSERT converts (`s
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from trackstream.core.records import Campaign, Context, Touch
+from trackstream.storage.warehouse.json_values import as_json, given, json_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,10 +110,10 @@ def event_row(event: Event) -> Row:
         *_context(context or _NO_CONTEXT),
         *(_last_touch(event.touch) if event.touch else _NO_LAST_TOUCH),
         event.timestamp_ms // DAY_MS,
-        _json_text(event.properties),
-        _json(campaign.click_ids) if campaign and campaign.click_ids else None,
+        json_text(event.properties),
+        as_json(campaign.click_ids) if campaign and campaign.click_ids else None,
         _context_rest(context) if context else None,
-        _json(_given(event.referral)) if event.referral else None,
+        as_json(given(event.referral)) if event.referral else None,
     )
 
 
@@ -136,7 +136,7 @@ def session_row(session: Session) -> Row:
     return (
         *_session(session),
         *_campaign(session.campaign or _NO_CAMPAIGN),
-        _json(session.conversion_names),
+        as_json(session.conversion_names),
         *_revenue(session.revenue_micros),
     )
 
@@ -146,7 +146,8 @@ def _revenue(micros: dict[str, int]) -> Row:
     if not micros:
         return 0, None, None
     amounts = ", ".join(
-        f"{_json(currency)}: {Decimal(amount).scaleb(-6):f}" for currency, amount in micros.items()
+        f"{as_json(currency)}: {Decimal(amount).scaleb(-6):f}"
+        for currency, amount in micros.items()
     )
     alone = next(iter(micros.items())) if len(micros) == 1 else (None, None)
     return alone[1], alone[0] or None, f"{{{amounts}}}"
@@ -231,13 +232,13 @@ def revision_row(attribution: Attribution) -> Row:
     conversion = attribution.conversion
     return (
         *attribution_row(attribution),
-        _json(touch) if touch else None,
-        _json(attribution.candidates),
-        _json(attribution.unanswered),
+        as_json(touch) if touch else None,
+        as_json(attribution.candidates),
+        as_json(attribution.unanswered),
         attribution.previous_method,
         attribution.previous_touch_id,
-        _json(_given(conversion)) if conversion else None,
-        _json(attribution.earlier),
+        as_json(given(conversion)) if conversion else None,
+        as_json(attribution.earlier),
     )
 
 
@@ -272,7 +273,7 @@ def rejected_row(rejected: Rejected) -> Row:
         rejected.rejected_id,
         rejected.app_id,
         rejected.stage,
-        _json(rejected.reasons),
+        as_json(rejected.reasons),
         rejected.detail,
         "\\x" + rejected.payload.hex(),
         rejected.content_type,
@@ -288,38 +289,9 @@ def rejected_row(rejected: Rejected) -> Row:
 
 def _context_rest(context: Context) -> str | None:
     """What of the context has no column of its own."""
-    given: dict[str, Any] = {}
+    rest: dict[str, Any] = {}
     for name in _CONTEXT_REST:
         value = getattr(context, name)
         if value is not None and value != {}:
-            given[name] = msgspec.Raw(value.encode()) if name == "extra" else value
-    return _json(given) if given else None
-
-
-def _given(record: msgspec.Struct) -> dict[str, Any]:
-    pairs = ((name, getattr(record, name)) for name in record.__struct_fields__)
-    return {name: value for name, value in pairs if value is not None}
-
-
-_encode = msgspec.json.Encoder().encode
-
-
-def _json(value: Any) -> str:
-    return _json_text(_encode(value).decode())
-
-
-# A backslash that is escaped, a NUL, a surrogate pair, or half of one.
-_ESCAPE = re.compile(
-    r"\\\\|\\u0000|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    r"|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
-)
-
-
-def _json_text(text: str) -> str:
-    r"""JSON without what PostgreSQL's jsonb refuses: `\u0000` and halves of surrogate pairs."""
-    return _ESCAPE.sub(_kept, text) if "\\u" in text else text
-
-
-def _kept(found: re.Match[str]) -> str:
-    escape = found.group()
-    return "\ufffd" if len(escape) == 6 else escape
+            rest[name] = msgspec.Raw(value.encode()) if name == "extra" else value
+    return as_json(rest) if rest else None
