@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from msgspec.structs import astuple
 
+from trackstream.core.money import within_64_bits
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -21,7 +23,10 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 def plus(row: S, change: S) -> S:
-    """Both together, numbers and maps of numbers alike; `applied` is the row's."""
+    """Both together, numbers and maps of numbers alike; `applied` is the row's.
+
+    Sums stay at the bounds of 64 bits, see `within_64_bits`.
+    """
     return _together(row, change, row.applied)  # type: ignore[attr-defined] # every counter has it
 
 
@@ -47,8 +52,8 @@ def _together(row: S, change: S, applied: int) -> S:
 
 def _sum(a: Any, b: Any) -> Any:
     if not isinstance(a, dict):
-        return a + b
+        return within_64_bits(a + b)
     both = dict(a)
     for name, number in b.items():
-        both[name] = both.get(name, 0) + number
+        both[name] = within_64_bits(both.get(name, 0) + number)
     return {name: number for name, number in both.items() if number}

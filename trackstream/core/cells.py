@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from trackstream.core.money import within_64_bits
 from trackstream.core.records import Campaign
 from trackstream.core.rules import HOUR_MS
 
@@ -27,6 +28,8 @@ T = TypeVar("T")
 
 _PAGE_VIEWS = frozenset({"page_view", "screen_view"})
 _CELLS_PER_CAP = 24
+_MOST_CURRENCIES = 16
+"""Of a cell: the first by the alphabet, whichever came first."""
 
 Moment = tuple[int, int]
 """(time in ms by the device's clock, hash of the event id): orders events of one ms, too."""
@@ -101,7 +104,7 @@ def joined(a: Cell, b: Cell) -> Cell:
         event_count=a.event_count + b.event_count,
         page_views=a.page_views + b.page_views,
         conversions=_sum(a.conversions, b.conversions),
-        revenue_micros=_sum(a.revenue_micros, b.revenue_micros),
+        revenue_micros=_money(a.revenue_micros, b.revenue_micros),
         entry=_first(a.entry, b.entry),
         exit=_last(a.exit, b.exit),
         campaign=_first(a.campaign, b.campaign),
@@ -148,7 +151,14 @@ def _together(a: Cell, b: Cell, *, gap_ms: int, width_ms: int) -> bool:
 def _sum(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
     if not a or not b:
         return a or b
-    return {name: a.get(name, 0) + b.get(name, 0) for name in sorted({*a, *b})}
+    return {name: within_64_bits(a.get(name, 0) + b.get(name, 0)) for name in sorted({*a, *b})}
+
+
+def _money(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
+    sums = _sum(a, b)
+    if len(sums) <= _MOST_CURRENCIES:
+        return sums
+    return {code: sums[code] for code in sorted(sums)[:_MOST_CURRENCIES]}
 
 
 def _first(a: tuple[int, int, T] | None, b: tuple[int, int, T] | None) -> tuple[int, int, T] | None:

@@ -8,13 +8,14 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["micros", "revenue"]
+__all__ = ["micros", "revenue", "within_64_bits"]
 
 _LARGEST = 10**18 - 1
 _DIGITS = 12
 """Before the point."""
 _MILLION = 1_000_000
 _MILLIONTH = Decimal("0.000001")
+_MOST = 2**63
 _MOST_CHARS = 64
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 
@@ -53,6 +54,15 @@ def micros(value: object) -> int | None:
         return None
     scaled = int(exact.quantize(_MILLIONTH, ROUND_HALF_EVEN).scaleb(6))
     return scaled if abs(scaled) <= _LARGEST else None
+
+
+def within_64_bits(total: int) -> int:
+    """The sum, or the bound of a 64-bit integer that it has passed.
+
+    Records and states hold such integers. Ten amounts as great as one may be pass them: that is no
+    shop's day, and a sum that is a bound is better than a message that nobody can write.
+    """
+    return total if -_MOST <= total < _MOST else max(-_MOST, min(_MOST - 1, total))
 
 
 def revenue(properties: str) -> tuple[int | None, str | None]:
