@@ -77,21 +77,6 @@ def test_a_replay_that_knows_the_clock_better_moves_an_event_but_adds_none(
     assert events(migrated_url) == [("e0", "2025-07-10")]
 
 
-def test_a_clock_that_is_set_right_moves_an_event_by_years_but_adds_none(
-    migrated_url: str,
-) -> None:
-    # Switched on without a clock, then set by the network.
-    once, again = replayed(
-        5 * SECOND_MS,
-        (6 * SECOND_MS, MIDNIGHT_MS + 12 * HOUR_MS),
-        (MIDNIGHT_MS + 12 * HOUR_MS + 10, MIDNIGHT_MS + 12 * HOUR_MS + 20),
-    )
-    assert (once.timestamp_ms // DAY_MS, again.timestamp_ms // DAY_MS) == (20_279, 0)
-    write(migrated_url, once)
-    write(migrated_url, again)
-    assert events(migrated_url) == [("e0", "2025-07-10")]
-
-
 @pytest.mark.parametrize("together", [False, True])
 @pytest.mark.parametrize(
     ("first", "second"),
@@ -102,6 +87,11 @@ def test_a_clock_that_is_set_right_moves_an_event_by_years_but_adds_none(
             # Corrected by days when it came late, and not at all when it came again.
             an_event_at(MIDNIGHT_MS + 12 * HOUR_MS, client_ms=MIDNIGHT_MS - 5 * DAY_MS),
             an_event_at(MIDNIGHT_MS - 5 * DAY_MS, received_ms=MIDNIGHT_MS + 12 * HOUR_MS),
+        ),
+        (
+            # Switched on without a clock, and taken for right when it had been set.
+            an_event_at(MIDNIGHT_MS + 12 * HOUR_MS, client_ms=5 * SECOND_MS),
+            an_event_at(5 * SECOND_MS, received_ms=MIDNIGHT_MS + 12 * HOUR_MS),
         ),
         (
             # Nothing was known of the clock, and then that it is five days slow.
