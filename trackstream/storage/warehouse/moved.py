@@ -2,9 +2,9 @@
 
 An event's time is that of its device's clock, corrected by what was known of that clock when it was
 handled. If it is handled again, after a crash or because its client sent it again, more may be
-known: the same id comes with another time, and `fact_events` tells ids apart within a day alone. What
-is corrected of one clock's error only ever gets less, and no correction puts an event after its
-arrival. So an earlier copy is at the event's time, or between that and its arrival:
+known: the same id comes with another time, and `fact_events` tells ids apart within a day alone.
+What is corrected of one clock's error only ever gets less, and no correction puts an event after
+its arrival. So an earlier copy is at the event's time, or between that and its arrival:
 
 - as much later as a request had taken longer than the fastest since;
 - near its arrival, if it was corrected by an error of hours or days that is not taken for one now;
