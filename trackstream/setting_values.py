@@ -5,12 +5,13 @@ A parser takes the text as it stands in the environment; its ValueError says wha
 
 from __future__ import annotations
 
-import ipaddress
 from contextlib import suppress
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from trackstream.core.addresses import network_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +81,7 @@ def networks(value: str) -> str:
     parts = [part.strip() for part in value.split(",") if part.strip()]
     for part in parts:
         try:
-            ipaddress.ip_network(part)
+            network_of(part)
         except ValueError as error:
             raise ValueError(f"takes networks as 10.0.0.0/8,2001:db8::/32: {error}") from error
     return ",".join(parts)

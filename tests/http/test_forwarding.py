@@ -86,16 +86,25 @@ def test_only_the_header_that_the_proxies_write_is_read() -> None:
 @pytest.mark.parametrize(
     ("text", "address"),
     [("::FFFF:1.2.3.4", "1.2.3.4"), ("::ffff:1.2.3.4", "1.2.3.4"), ("fe80::1%eth0", "fe80::1"),
-     ("1.2.3", None), ("", None), ("2001:DB8::0", "2001:db8::")],
+     ("::ffff:102:304", "1.2.3.4"), ("0:0:0:0:0:FFFF:0102:0304", "1.2.3.4"), ("1.2.3", None),
+     ("", None), ("2001:DB8::0", "2001:db8::")],
 )  # fmt: skip
 def test_an_address_has_one_form(text: str, address: str | None) -> None:
     assert address_of(text) == address
 
 
 def test_networks_hold_their_addresses() -> None:
-    for address in ("10.255.0.1", "2001:db8:1:9::1", "::ffff:10.0.0.1"):
+    for address in ("10.255.0.1", "2001:db8:1:9::1", "::ffff:10.0.0.1", "::ffff:a00:1"):
         assert address in TRUSTED
     for other in ("11.0.0.1", "2001:db8:2::1", "nonsense", None):
         assert other not in TRUSTED
     assert not Networks("")
     assert "10.0.0.1" not in Networks("")
+
+
+def test_networks_of_mapped_addresses_are_those_of_ipv4() -> None:
+    mapped = Networks("::ffff:6.6.6.0/120,::ffff:707:707")
+    for address in ("6.6.6.9", "::ffff:6.6.6.9", "::ffff:606:609", "7.7.7.7"):
+        assert address in mapped
+    for other in ("6.6.7.1", "7.7.7.8", "::ffff:607:1", "::606:609"):
+        assert other not in mapped

@@ -138,6 +138,9 @@ async def test_what_is_limited_and_blocked_is_the_client_behind_the_proxy(
         assert [await status("203.0.113.2"), await status("9.9.9.9, 203.0.113.2")] == [201, 429]
         assert [await status("2001:db8::1"), await status("2001:db8::2")] == [201, 429]
         assert await status("2001:db8:0:1::1") == 201
+        assert await status("::ffff:cb00:7142") == 403
+        assert [await status("::ffff:909:901"), await status("::ffff:909:902")] == [201, 201]
+        assert await status("9.9.9.1") == 429
 
 
 async def test_the_same_click_twice_counts_once_and_leads_to_the_same_page(

@@ -9,13 +9,12 @@ time, click-to-install time, click flooding), and IAB's list of bots by way of t
 
 from __future__ import annotations
 
-import ipaddress
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from trackstream.core.addresses import address_of
+from trackstream.core.addresses import Network, address_of, network_of
 from trackstream.core.identifiers import is_probabilistic
 from trackstream.core.records import Conversion, Prior, Touch
 from trackstream.core.rules import HOUR_MS, FraudRules
@@ -173,7 +172,5 @@ def _listed(text: str | None, networks: tuple[str, ...]) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _parsed(
-    networks: tuple[str, ...],
-) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    return tuple(ipaddress.ip_network(one, strict=False) for one in networks)
+def _parsed(networks: tuple[str, ...]) -> tuple[Network, ...]:
+    return tuple(network_of(one, strict=False) for one in networks)

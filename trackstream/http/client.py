@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from trackstream.core.texts import clean
+from trackstream.http.networks import address_of
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -16,7 +17,6 @@ COOKIE = "trackstream_id"
 """The tracking cookie: a random id, set by tracking links on their own domain."""
 
 _COOKIE = re.compile(rf"(?:^|;)\s*{COOKIE}=\"?([A-Za-z0-9_-]{{16,64}})\"?\s*(?:;|$)")
-_MAPPED = "::ffff:"
 
 
 def client_ip(request: web.Request) -> str | None:
@@ -24,11 +24,8 @@ def client_ip(request: web.Request) -> str | None:
 
     The one place that decides it; forwarding headers are claims and not looked at.
     """
-    address = request.remote
-    if not address:
-        return None
-    address = address.partition("%")[0]
-    return address.removeprefix(_MAPPED) if "." in address else address
+    remote = request.remote
+    return address_of(remote) if remote else None
 
 
 def header(request: web.Request, name: str, max_chars: int) -> str | None:

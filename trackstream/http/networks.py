@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-import ipaddress
 from functools import lru_cache
+
+from trackstream.core import addresses
 
 __all__ = ["Networks", "address_of"]
 
-_MAPPED = "::ffff:"
 _REMEMBERED = 65_536
 
 
+@lru_cache(_REMEMBERED)
 def address_of(text: str) -> str | None:
     """An address in its usual form, without zone and not mapped into IPv6; None if it is none."""
-    plain = text.partition("%")[0]
-    plain = plain.lower().removeprefix(_MAPPED) if "." in plain else plain
-    try:
-        return str(ipaddress.ip_address(plain))
-    except ValueError:
-        return None
+    address = addresses.address_of(text.partition("%")[0])
+    return None if address is None else str(address)
 
 
 class Networks:
     """A set of networks, as settings write it: `10.0.0.0/8,2001:db8::/32`."""
 
     def __init__(self, text: str) -> None:
-        networks = [ipaddress.ip_network(part) for part in text.split(",") if part]
+        networks = [addresses.network_of(part) for part in text.split(",") if part]
 
         @lru_cache(_REMEMBERED)
-        def contains(address: str) -> bool:
-            found = address_of(address)
-            if found is None:
-                return False
-            parsed = ipaddress.ip_address(found)
-            return any(parsed in network for network in networks)
+        def contains(text: str) -> bool:
+            address = addresses.address_of(text.partition("%")[0])
+            return address is not None and any(address in network for network in networks)
 
         self._contains = contains if networks else lambda _: False
         self._some = bool(networks)
