@@ -13,39 +13,9 @@ if TYPE_CHECKING:
     from trackstream.core.records import LastTouch
     from trackstream.core.rules import Rules
 
-__all__ = ["CLOCK_TOLERANCE_MS", "clock_error_ms", "clock_offset_ms", "device_ms", "enriched"]
-
-CLOCK_TOLERANCE_MS = 60_000
-"""A device's clock is taken as right up to this error, which latency alone can explain."""
+__all__ = ["enriched"]
 
 _NO_CONTEXT = Context()
-
-
-def clock_offset_ms(known: int | None, envelope: Envelope) -> int | None:
-    """The least (arrival - sent_at) so far: the clock's error plus the least latency seen.
-
-    One offset for all of a device's events, so that correction never reorders them.
-    Source: Segment's `timestamp = receivedAt - (sentAt - originalTimestamp)`, per device.
-    """
-    if envelope.sent_at_ms is None:
-        return known
-    now = envelope.received_at_ms - envelope.sent_at_ms
-    return now if known is None else min(known, now)
-
-
-def clock_error_ms(offset_ms: int | None) -> int:
-    """What to add to the device's times: its offset, unless latency alone can explain it."""
-    return offset_ms if offset_ms is not None and abs(offset_ms) > CLOCK_TOLERANCE_MS else 0
-
-
-def device_ms(raw_ms: int, envelope: Envelope, *, error_ms: int, rules: Rules) -> int:
-    """An event's time by its device's clock, no later than its sending (or arrival) allows.
-
-    With `sent_at` the clock's error does not matter here: both times are the device's own.
-    """
-    sent_ms = envelope.sent_at_ms
-    latest_ms = envelope.received_at_ms - error_ms if sent_ms is None else sent_ms
-    return latest_ms if raw_ms > latest_ms + rules.max_ahead_ms else raw_ms
 
 
 def enriched(

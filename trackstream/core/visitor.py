@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trackstream.core.activity import Slices
-from trackstream.core.enrichment import clock_error_ms
+from trackstream.core.clocks import Clock, clock_error_ms
 from trackstream.core.funnel_progress import Followed
 from trackstream.core.identifiers import person_of
 from trackstream.core.last_touch import TouchMark, told, touched
@@ -31,7 +31,7 @@ class VisitorState(msgspec.Struct, frozen=True, array_like=True):
     applied: int = -1
     """Source offset of the last envelope applied."""
     clock_offset_ms: int | None = None
-    """Least (arrival - sent_at) over its requests."""
+    """Least (arrival - sent_at) over the requests of its first clock."""
     users: list[UserMark] = []
     recent: dict[int, int] = {}
     """64-bit hash of an event id -> the offset that brought it; oldest first, bounded."""
@@ -42,7 +42,7 @@ class VisitorState(msgspec.Struct, frozen=True, array_like=True):
     sessions: list[SessionState] = []
     splits: int = 0
     newest_ms: int = 0
-    """Of its events, by the device's clock."""
+    """Of its events, by the device's first clock, as are all times here."""
     active: Slices = []
     converting: Slices = []
     """Slices of 5 minutes in which it had events, and conversions."""
@@ -50,10 +50,12 @@ class VisitorState(msgspec.Struct, frozen=True, array_like=True):
     """By which it came, as far as is known: see `core.last_touch`."""
     funnels: dict[str, Followed] = {}
     """How far it has come in its app's funnels, by their names."""
+    clocks: list[Clock] = []
+    """Other clocks than the first that it was heard to have."""
 
     @property
     def error_ms(self) -> int:
-        """What to add to the device's times."""
+        """What to add to times by the device's first clock."""
         return clock_error_ms(self.clock_offset_ms)
 
 

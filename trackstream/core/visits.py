@@ -5,7 +5,7 @@ offset that brought it. A client's retry (the same id at another offset) is drop
 same offset again) is not applied again, but its outputs are made again, with the same ids.
 
 Sessions and users are kept by the device's own clock, whose error shifts all of them alike: so they
-do not depend on when the error became known. See docs/decisions/sessions.md.
+do not depend on when the error became known. See `core.clocks` and docs/decisions/sessions.md.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import msgspec
 
 from trackstream.core.activity import AppActivity
 from trackstream.core.cells import Moment, mark
-from trackstream.core.enrichment import clock_error_ms, clock_offset_ms, device_ms, enriched
+from trackstream.core.clocks import Heard, heard, moment_ms
+from trackstream.core.enrichment import enriched
 from trackstream.core.funnel_progress import Changes, follow
 from trackstream.core.identifiers import person_of
 from trackstream.core.last_touch import came_by, in_use
@@ -85,11 +86,14 @@ def visit(
     before = state or VisitorState(app_id=envelope.app_id, subject=envelope.subject)
     replay = offset <= before.applied
     fresh = _new(before, envelope, offset)
-    offset_ms = clock_offset_ms(before.clock_offset_ms, envelope)
-    error_ms = clock_error_ms(offset_ms)
+    clocks, reading = heard(
+        Heard(before.clock_offset_ms, before.clocks),
+        envelope,
+        begun=before.newest_ms != 0,
+        rules=rules,
+    )
     moments = [
-        (device_ms(raw.timestamp_ms, envelope, error_ms=error_ms, rules=rules), name)
-        for name, raw in fresh.items()
+        (moment_ms(raw.timestamp_ms, envelope, reading, rules), name) for name, raw in fresh.items()
     ]
     raws = list(fresh.values())
     marks = _marks(raws, moments, rules)
@@ -97,7 +101,8 @@ def visit(
     after = msgspec.structs.replace(
         before,
         applied=max(offset, before.applied),
-        clock_offset_ms=offset_ms,
+        clock_offset_ms=clocks.offset_ms,
+        clocks=before.clocks if replay else clocks.others,
         users=marked(before.users, marks),
         recent=before.recent if replay else _remembered(before.recent, fresh, offset, rules),
         touches=before.touches
@@ -113,7 +118,7 @@ def visit(
                 envelope,
                 after,
                 user_id=raw.user_id or user_at(users, at),
-                at_ms=at[0] + error_ms,
+                at_ms=at[0] - reading.shift_ms + reading.error_ms,
                 offset=offset,
                 place=place,
                 user_agent=user_agent,
