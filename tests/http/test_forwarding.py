@@ -6,11 +6,12 @@ from multidict import CIMultiDict
 
 from trackstream.http.forwarding import Origin, origin_of
 from trackstream.http.networks import Networks, address_of
+from trackstream.http.problems import Refusal
 
 TRUSTED = Networks("10.0.0.0/8,2001:db8:1::/48,127.0.0.1")
 
 
-def seen(header: str, *values: tuple[str, str], peer: str = "10.0.0.1") -> Origin | None:
+def seen(header: str, *values: tuple[str, str], peer: str = "10.0.0.1") -> Origin | Refusal | None:
     request = make_mocked_request("GET", "/", headers=CIMultiDict(values)).clone(remote=peer)
     return origin_of(request, trusted=TRUSTED, header=header)
 
@@ -27,8 +28,10 @@ def seen(header: str, *values: tuple[str, str], peer: str = "10.0.0.1") -> Origi
         ("::ffff:203.0.113.9", "203.0.113.9"),
         ("6.6.6.6, 2001:db8:1::5", "6.6.6.6"),
         ("10.1.1.1, 10.2.2.2", "10.1.1.1"),
-        ("6.6.6.6, nonsense, 10.2.2.2", "10.2.2.2"),
+        ("nonsense, 203.0.113.9, 10.2.2.2", "203.0.113.9"),
         ("6.6.6.6, unknown", "10.0.0.1"),
+        ("6.6.6.6, Unknown , 10.2.2.2", "10.2.2.2"),
+        ("6.6.6.6, 203.0.113.9, ,", "203.0.113.9"),
         ("", "10.0.0.1"),
     ],
 )
@@ -62,13 +65,47 @@ def test_scheme_and_host_are_what_the_nearest_proxy_says() -> None:
         ('for="a\\", for=6.6.6.6", for=203.0.113.9', Origin("203.0.113.9")),
         ("for=6.6.6.6, for=_hidden", Origin("10.0.0.1")),
         ("for=6.6.6.6, for=unknown, for=10.9.9.9", Origin("10.9.9.9")),
-        ("for=6.6.6.6; broken", Origin("10.0.0.1")),
+        ("x, for=6.6.6.6", Origin("6.6.6.6")),
+        ('for=", for=6.6.6.6', Origin("6.6.6.6")),
+        ('a="\\, for="6.6.6.6:_x"', Origin("6.6.6.6")),
+        ('a="b", for="[::ffff:102:304]:80" ; by=_a;', Origin("1.2.3.4")),
+        ("for=6.6.6.6; broken, for=203.0.113.9,, ", Origin("203.0.113.9")),
+        ("for=6.6.6.6:80", Origin("6.6.6.6")),
         ("proto=https", Origin("10.0.0.1")),
         ("", Origin("10.0.0.1")),
     ],
 )  # fmt: skip
 def test_forwarded_is_read_as_rfc_7239_has_it(claimed: str, origin: Origin) -> None:
     assert seen("forwarded", ("Forwarded", claimed)) == origin
+
+
+@pytest.mark.parametrize(
+    "claimed",
+    ["x", 'for="', "for=6.6.6.6; broken", "for=6.6.6.6, for=x", "for=6.6.6.6, x, for=10.9.9.9",
+     "for=6.6.6.6;for=7.7.7.7", "for=6.6.6.6, for=", "for=a b", "for=6.6.6.6 proto=http",
+     'for=6.6.6.6, for="10.9.9.9""'],
+)  # fmt: skip
+def test_what_a_proxy_should_have_written_has_to_be_readable(claimed: str) -> None:
+    found = seen("forwarded", ("Forwarded", claimed))
+    assert isinstance(found, Refusal)
+    assert found.reason == "malformed_request"
+
+
+@pytest.mark.parametrize(
+    "claimed", ["nonsense", "6.6.6.6, nonsense, 10.2.2.2", "6.6.6.6, 1.2.3", "6.6.6.6, 7.7.7.7 x"]
+)
+def test_an_address_that_a_proxy_should_have_written_has_to_be_one(claimed: str) -> None:
+    assert isinstance(seen("x-forwarded-for", ("X-Forwarded-For", claimed)), Refusal)
+
+
+def test_what_clients_put_before_a_proxys_field_hides_nothing() -> None:
+    for odd in ("x", 'for="', 'for="a', "\\", '"', ",", "for=1.1.1.1;", 'a="\\"'):
+        lines = [("Forwarded", odd), ("Forwarded", "for=6.6.6.6"), ("Forwarded", "for=10.9.9.9")]
+        assert seen("forwarded", *lines) == Origin("6.6.6.6")
+        joined = ", ".join(value for _, value in lines)
+        assert seen("forwarded", ("Forwarded", joined)) == Origin("6.6.6.6"), odd
+        lines = [("X-Forwarded-For", odd), ("X-Forwarded-For", "6.6.6.6, 10.9.9.9")]
+        assert seen("x-forwarded-for", *lines) == Origin("6.6.6.6")
 
 
 def test_who_is_no_proxy_of_ours_is_believed_nothing() -> None:

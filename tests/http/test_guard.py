@@ -143,6 +143,23 @@ async def test_what_is_limited_and_blocked_is_the_client_behind_the_proxy(
         assert await status("9.9.9.1") == 429
 
 
+async def test_what_a_client_puts_before_the_proxys_words_does_not_hide_it(
+    user_agents: UaParser,
+) -> None:
+    async with served(
+        user_agents,
+        trusted_proxies="127.0.0.1",
+        trusted_proxy_header="forwarded",
+        blocked_networks="6.6.6.6",
+    ) as service:
+        for claimed in ("x, for=6.6.6.6", 'for=", for=6.6.6.6'):
+            response = await service.post("/v1/event", EVENT, headers={"Forwarded": claimed})
+            await refused(response, 403, "forbidden")
+        response = await service.post("/v1/event", EVENT, headers={"Forwarded": "for=x"})
+        await refused(response, 400, "malformed_request")
+        assert service.sink.sent == []
+
+
 async def test_the_same_click_twice_counts_once_and_leads_to_the_same_page(
     service: Service,
 ) -> None:

@@ -10,7 +10,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from trackstream.core.reasons import Reason
+from trackstream.http.hosts import is_host
 from trackstream.http.networks import address_of
+from trackstream.http.problems import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,9 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Origin", "origin_of"]
 
-_PAIR = re.compile(r'\s*([!#$%&\'*+.^_`|~\w-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))\s*(;|,|$)')
+_PAIR = re.compile(
+    r"""[!#$%&'*+.^_`|~\w-]+=(?:"(?:[^"\\]|\\.)*"|[!#$%&'*+.^_`|~\w:\[\]-]*)""", re.ASCII
+)
+"""A parameter; values need no quotes here, which some proxies leave out around a port."""
+_ELEMENT = re.compile(rf"(?:{_PAIR.pattern})?(?:\s*+;\s*+(?:{_PAIR.pattern})?)*", re.ASCII)
 _ESCAPED = re.compile(r"\\(.)")
-_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?")
+_HIDDEN = re.compile(r"(?:unknown|_[A-Za-z0-9._-]+)(?::[A-Za-z0-9._-]{1,16})?", re.IGNORECASE)
+"""How a proxy says that it does not tell (RFC 7239, section 6)."""
 
 
 class Origin(NamedTuple):
@@ -34,8 +42,12 @@ class Origin(NamedTuple):
     host: str | None = None
 
 
-def origin_of(request: web.Request, *, trusted: Networks, header: str) -> Origin | None:
+def origin_of(request: web.Request, *, trusted: Networks, header: str) -> Origin | Refusal | None:
     """Whom the proxies in front say that they forward; None if the peer is not one of them.
+
+    Where a proxy of ours says nothing, or that it does not tell, the client is that proxy. What is
+    malformed where a proxy of ours should have written is refused: whoever can bring that about
+    would else be taken for the proxy. Left of it anything may stand.
 
     Args:
         request: the request.
@@ -49,9 +61,11 @@ def origin_of(request: web.Request, *, trusted: Networks, header: str) -> Origin
         return _forwarded(request, peer, trusted)
     address = peer
     for hop in _listed(request, "X-Forwarded-For"):
+        if _HIDDEN.fullmatch(hop):
+            break
         found = _node(hop)
         if found is None:
-            break
+            return _malformed("X-Forwarded-For")
         address = found
         if address not in trusted:
             break
@@ -62,43 +76,81 @@ def origin_of(request: web.Request, *, trusted: Networks, header: str) -> Origin
     )
 
 
-def _forwarded(request: web.Request, peer: str, trusted: Networks) -> Origin:
+def _forwarded(request: web.Request, peer: str, trusted: Networks) -> Origin | Refusal:
     origin = Origin(peer)
-    for hop in reversed(_elements(", ".join(request.headers.getall("Forwarded", [])))):
-        found = _node(hop.get("for", ""))
-        if found is None:
+    for text in _elements(request.headers.getall("Forwarded", [])):
+        hop = _parameters(text)
+        if hop is None:
+            return _malformed("Forwarded")
+        node = hop.get("for")
+        if node is None or _HIDDEN.fullmatch(node):
             break
+        found = _node(node)
+        if found is None:
+            return _malformed("Forwarded")
         origin = Origin(found, _scheme(hop.get("proto")), _host(hop.get("host")))
         if found not in trusted:
             break
     return origin
 
 
-def _elements(value: str) -> list[dict[str, str]]:
-    """The elements of `Forwarded`, from left to right; from what is malformed on, nothing.
+def _malformed(name: str) -> Refusal:
+    return Refusal(Reason.MALFORMED_REQUEST, f"what a proxy has put into {name} cannot be read")
 
-    Source: RFC 7239, section 4. Malformed text is as good as none: only its right end is trusted,
-    and that a proxy wrote.
+
+def _elements(values: list[str]) -> Iterator[str]:
+    """The elements of `Forwarded`, the last first; empty ones are none (RFC 9110, 5.6.1.2).
+
+    They are parted from the right. A quotation mark that begins a string follows a `=` and so no
+    backslash, so what proxies have written is parted rightly whatever stands left of it.
     """
-    elements: list[dict[str, str]] = [{}]
-    position = 0
-    while position < len(value):
-        match = _PAIR.match(value, position)
-        if match is None:
-            return []
-        quoted, plain = match[2], match[3]
-        elements[-1][match[1].lower()] = _ESCAPED.sub(r"\1", quoted) if plain is None else plain
-        if match[4] == ",":
-            elements.append({})
-        position = match.end()
-    return elements
+    for value in reversed(values):
+        end = position = len(value)
+        while position > 0:
+            position -= 1
+            if value[position] == '"':
+                position = _opening(value, position)
+            elif value[position] == ",":
+                if value[position + 1 : end].strip():
+                    yield value[position + 1 : end]
+                end = position
+        if value[:end].strip():
+            yield value[:end]
+
+
+def _opening(value: str, closing: int) -> int:
+    """Where the string begins that ends there; 0 if nowhere."""
+    position = closing
+    while (position := value.rfind('"', 0, position)) > 0:
+        before = value[:position]
+        if (len(before) - len(before.rstrip("\\"))) % 2 == 0:
+            return position
+    return 0
+
+
+def _parameters(element: str) -> dict[str, str] | None:
+    """What an element says, by names in lower case; None if it is malformed.
+
+    Source: RFC 7239, section 4.
+    """
+    if not _ELEMENT.fullmatch(element.strip()):
+        return None
+    found: dict[str, str] = {}
+    for match in _PAIR.finditer(element):
+        name, _, value = match[0].partition("=")
+        if name.lower() in found:
+            return None
+        quoted = value.startswith('"')
+        found[name.lower()] = _ESCAPED.sub(r"\1", value[1:-1]) if quoted else value
+    return found
 
 
 def _listed(request: web.Request, name: str) -> Iterator[str]:
-    """The items of a header, the last first."""
+    """The items of a header, the last first; empty ones are none."""
     for value in reversed(request.headers.getall(name, [])):
         for item in reversed(value.split(",")):
-            yield item.strip()
+            if item.strip():
+                yield item.strip()
 
 
 def _node(text: str) -> str | None:
@@ -114,4 +166,4 @@ def _scheme(text: str | None) -> str | None:
 
 
 def _host(text: str | None) -> str | None:
-    return text if text is not None and _HOST.fullmatch(text) else None
+    return text if text is not None and is_host(text) else None

@@ -43,13 +43,15 @@ class Guard:
         self._per_key = _rate(settings.rate_limit_key_per_s, settings.rate_limit_burst_s)
         self._per_ip = _rate(settings.rate_limit_ip_per_s, settings.rate_limit_burst_s)
 
-    def seen(self, request: web.Request) -> web.Request:
+    def seen(self, request: web.Request) -> web.Request | Refusal:
         """The request as its client sent it to the outermost trusted proxy."""
         if not self._trusted:
             return request
         origin = origin_of(request, trusted=self._trusted, header=self._header)
         if origin is None:
             return request
+        if isinstance(origin, Refusal):
+            return origin
         return request.clone(
             remote=origin.address,
             scheme=origin.scheme or request.scheme,
@@ -99,8 +101,11 @@ def guarded(
         return handler
 
     async def handle(request: web.Request) -> web.Response:
-        request = guard.seen(request)
-        refusal = await guard.admit(request)
+        seen = guard.seen(request)
+        if isinstance(seen, Refusal):
+            refusal: Refusal | None = seen
+        else:
+            request, refusal = seen, await guard.admit(seen)
         if refusal is None:
             return await handler(request)
         parts.metrics.refusals.add((refusal.reason,))
