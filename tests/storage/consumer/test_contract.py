@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from tests.storage.consumer.users import USERS, User
 from trackstream.embedded.kafka import EmbeddedKafka
@@ -202,6 +204,24 @@ async def test_stopping_in_an_outage_loses_nothing_and_skips_nothing(
     assert not user.kept()
     async with running(user):
         await until(lambda: user.kept() == once(80))
+
+
+async def test_what_kafka_deleted_unread_is_told_and_the_rest_goes_on(
+    of_one_partition: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    user = of_one_partition
+    await send(user, range(10))
+    async with running(user):
+        await until(lambda: user.kept() == once(10))
+    await send(user, range(10, 30))
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers(user.settings.kafka_url))
+    await admin.start()
+    partition = TopicPartition(user.settings.topic_prefix + user.topic, 0)
+    await admin.delete_records({partition: RecordsToDelete(before_offset=20)})
+    await admin.close()
+    async with running(user):
+        await until(lambda: user.kept() == once(30) - Counter(str(n) for n in range(10, 20)))
+    assert "deleted the messages from 10 to 19 before they were written" in caplog.text
 
 
 async def test_kafka_may_be_away_at_the_start_and_later(
