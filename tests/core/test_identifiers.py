@@ -147,8 +147,40 @@ def test_no_value_whatever_keeps_an_amount_from_being_read(value: object) -> Non
 
 
 def test_revenue_is_the_first_of_its_names() -> None:
-    assert revenue('{"revenue": 49.99, "total": 60, "currency": "eur"}') == (49_990_000, "EUR")
-    assert revenue('{"total": "60", "currency": 7}') == (60_000_000, None)
-    assert revenue('{"price": 5}') == (None, None)
-    assert revenue("{}") == revenue("[]") == revenue("broken") == (None, None)
-    assert revenue('{"revenue": true, "total": null, "value": 2}') == (2_000_000, None)
+    stated = '{"revenue": 49.99, "total": 60, "currency": "eur"}'
+    assert revenue("purchase", stated) == (49_990_000, "EUR")
+    assert revenue("purchase", '{"total": "60", "currency": 7}') == (60_000_000, None)
+    assert revenue("purchase", '{"price": 5}') == (None, None)
+    for nothing in ("{}", "[]", "broken"):
+        assert revenue("purchase", nothing) == (None, None)
+    assert revenue("purchase", '{"revenue": true, "total": null, "value": 2}') == (2_000_000, None)
+
+
+@pytest.mark.parametrize(
+    ("event", "sign", "names"),
+    [
+        ("purchase", 1, {"revenue", "total", "value"}),
+        ("Order Completed", 1, {"revenue", "total", "value"}),
+        ("subscribe", 1, {"revenue"}),
+        ("Product Viewed", 1, {"revenue"}),
+        ("Checkout Started", 1, set()),
+        ("Order Updated", 1, set()),
+        ("Order Cancelled", 1, set()),
+        ("refund", -1, {"revenue", "total", "value"}),
+        ("Order Refunded", -1, {"revenue", "total", "value"}),
+    ],
+)
+def test_what_an_amount_means_depends_on_the_event(event: str, sign: int, names: set[str]) -> None:
+    for name in ("revenue", "total", "value"):
+        amount = (sign * 2_000_000, None)
+        assert revenue(event, f'{{"{name}": 2}}') == (amount if name in names else (None, None))
+        assert revenue(event, f'{{"{name}": 2}}', declared=True) == amount
+    assert revenue(event, '{"total": -2}', declared=True) == (-2_000_000, None)
+
+
+@pytest.mark.parametrize(
+    ("code", "known"),
+    [("usd", "USD"), ("ßßß", None), ("ŉŉŉ", None), ("EURO", None), ("E R", None), ("ÄÖÜ", None)],
+)
+def test_a_currency_is_three_letters_of_ascii(code: str, known: str | None) -> None:
+    assert revenue("purchase", f'{{"revenue": 5, "currency": "{code}"}}') == (5_000_000, known)

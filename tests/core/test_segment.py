@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.core.visiting import apply, envelope
 from trackstream.core.reasons import Reason
 from trackstream.core.records import Campaign, RawEvent, Referral
+from trackstream.core.rules import DEFAULT
 from trackstream.core.segment import EVENT_NAMES, TYPES, SegmentEvent, parse_message
 from trackstream.core.validation import ParsedEvent
+from trackstream.core.visits import passed
 
 NOW_MS = 1_752_148_800_000
 NOW = "2025-07-10T12:00:00.000Z"
@@ -361,3 +364,25 @@ def test_no_context_costs_an_event(context: Any) -> None:
     """Whatever an object of a context holds, if it is not too long, the event is taken."""
     if isinstance(context, dict):
         assert isinstance(parsed(track("x", context=context)).result, ParsedEvent)
+
+
+def test_an_orders_whole_story_brings_in_what_was_paid() -> None:
+    state = None
+    story = (
+        ("Product Viewed", {"price": 18.99, "value": 18.99}),
+        ("Checkout Started", {"order_id": "o", "value": 30, "revenue": 25}),
+        ("Order Completed", {"order_id": "o", "total": 27.5, "revenue": 25}),
+        ("Order Updated", {"order_id": "o", "total": 27.5, "revenue": 25}),
+        ("Order Refunded", {"order_id": "o", "total": 7.5}),
+    )
+    for offset, (name, properties) in enumerate(story):
+        call = {"type": "track", "event": name, "anonymousId": "c", "messageId": name}
+        stated = {**properties, "currency": "EUR"}
+        event = accepted({**call, "timestamp": NOW, "properties": stated})
+        state, out = apply(state, envelope(event, received_at_ms=NOW_MS), offset)
+        (published,) = out.events
+        expected = {"purchase": 25_000_000, "Order Refunded": -7_500_000}.get(published.event)
+        assert published.revenue_micros == expected
+    assert state is not None
+    _, (session,) = passed(state, at_ms=NOW_MS, rules=DEFAULT)
+    assert session.revenue_micros == {"EUR": 17_500_000}

@@ -78,7 +78,7 @@ def summed(events: list[RawEvent]) -> dict[str, Any]:
     revenue: dict[str, int] = {}
     for one in events:
         said = json.loads(one.properties)
-        if said:
+        if said and one.event in {"purchase", "sign_up"}:
             revenue[said["currency"]] = revenue.get(said["currency"], 0) + said["value"] * 10**6
     bought = [e for e in events if e.event in {"purchase", "sign_up"}]
     return {

@@ -36,7 +36,8 @@ def enriched(
     user agent says.
     """
     context = raw.context or _NO_CONTEXT
-    amount, currency = revenue(raw.properties)
+    declared = raw.event in rules.conversion_events
+    amount, currency = revenue(raw.event, raw.properties, declared=declared)
     sent_by = classify(context.page_url, context.page_referrer, raw.campaign)
     return Event(
         event_id=raw.event_id,

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["micros", "revenue", "within_64_bits"]
+__all__ = ["PURCHASES", "REFUNDS", "micros", "revenue", "within_64_bits"]
 
 _LARGEST = 10**18 - 1
 _DIGITS = 12
@@ -17,6 +17,10 @@ _MILLION = 1_000_000
 _MILLIONTH = Decimal("0.000001")
 _MOST = 2**63
 _MOST_CHARS = 64
+PURCHASES = frozenset({"purchase", "Order Completed"})
+REFUNDS = frozenset({"refund", "Order Refunded"})
+_NOT_PAID = frozenset({"Checkout Started", "Order Updated", "Order Cancelled"})
+"""Segment's events of an order that state its `revenue` besides the one that brings it in."""
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 
 
@@ -65,23 +69,40 @@ def within_64_bits(total: int) -> int:
     return total if -_MOST <= total < _MOST else max(-_MOST, min(_MOST - 1, total))
 
 
-def revenue(properties: str) -> tuple[int | None, str | None]:
-    """(micros, ISO 4217 code in upper case) that an event's properties state; (None, None) if none.
+def revenue(
+    event: str, properties: str, *, declared: bool = False
+) -> tuple[int | None, str | None]:
+    """(micros, ISO 4217 code in upper case) that an event brings in; (None, None) if nothing.
+
+    `revenue` counts whatever the event; `total`, else `value`, only of a purchase or of what the
+    app declares a conversion: elsewhere they are a price, or a cart. A refund is negative, however
+    it is written, so that sums are net. An order that is begun or changed brings in nothing.
+    Source of the names: Segment's e-commerce spec.
 
     Args:
-        properties: As JSON text; what is none states nothing. The names are those of Segment's
-            e-commerce spec: `revenue`, else `total`, else `value`.
+        event: Its name.
+        properties: As JSON text; what is none states nothing.
+        declared: Whether the app's rules declare the event a conversion.
     """
-    if properties == "{}":
+    if properties == "{}" or (event in _NOT_PAID and not declared):
         return None, None
     try:
         stated = _DECODER.decode(properties)
     except msgspec.DecodeError:
         return None, None
-    for one in (stated.revenue, stated.total, stated.value):
+    amounts = [stated.revenue]
+    refund = event in REFUNDS
+    if declared or refund or event in PURCHASES:
+        amounts += [stated.total, stated.value]
+    for one in amounts:
         amount = None if one is None else micros(one)
         if amount is not None:
-            code = stated.currency
-            known = isinstance(code, str) and len(code) == 3 and code.isalpha()
-            return amount, str(code).upper() if known else None
+            return -abs(amount) if refund else amount, _currency(stated.currency)
     return None, None
+
+
+def _currency(code: object) -> str | None:
+    """Three ASCII letters, in upper case."""
+    if not isinstance(code, str) or len(code) != 3 or not (code.isascii() and code.isalpha()):
+        return None
+    return code.upper()

@@ -369,6 +369,7 @@ class Event(Record, frozen=True, kw_only=True):
     cookie_id: str | None = None
     properties: str = "{}"
     revenue_micros: int | None = None
+    """What it brings in, see `core.money`; a refund is negative."""
     currency: str | None = None
     campaign: Campaign | None = None
     context: Context | None = None
@@ -420,7 +421,8 @@ class Session(Record, frozen=True, kw_only=True):
     conversion_names: list[str] = []
     """Names of the events that were conversions, each once, in order of the alphabet."""
     revenue_micros: dict[str, int] = {}
-    """By currency, for amounts in different ones cannot be added; unknown is the empty text."""
+    """Sums of its events' by currency, for different ones cannot be added; unknown is the empty
+    text."""
     entry_page: str | None = None
     exit_page: str | None = None
     campaign: Campaign | None = None

@@ -9,7 +9,7 @@ __all__ = ["STANDARD_EVENTS"]
 
 _OURS = (
     *("install", "app_open", "deep_link_opened", "session_start", "page_view", "screen_view"),
-    *("sign_up", "add_to_cart", "purchase", "subscribe", "unsubscribe", "logout"),
+    *("sign_up", "add_to_cart", "purchase", "refund", "subscribe", "unsubscribe", "logout"),
     *("identify", "alias", "group"),
 )
 _ECOMMERCE = (
