@@ -15,7 +15,9 @@ from uuid import uuid4
 
 import pyarrow.parquet as pq
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.records_to_delete import RecordsToDelete
 from click.testing import CliRunner
 
 from tests.storage.records import AT_MS, DAY_MS, an_event
@@ -189,6 +191,31 @@ async def test_killed_amid_ranges_every_event_is_there_once(settings: Settings) 
     assert archived(place) == once(2000)
     half_written = (settings.data_dir / "archive" / "_temporary").rglob("*")
     assert not [one for one in half_written if one.is_file()]
+
+
+async def test_a_range_that_kafka_deleted_before_it_was_finished_is_told_and_done_with(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = open_place(str(settings.data_dir / "archive"))
+    await send(settings, range(60))
+    async with running(settings):
+        await reached(lambda: whole(place, 60))
+    # As if it had been killed after the plans: nothing that they name was written.
+    for path in place.files():
+        if path.endswith((".done", ".parquet")):
+            (settings.data_dir / "archive" / path).unlink()
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers(settings.kafka_url))
+    await admin.start()
+    topic = settings.topic_prefix + "events"
+    last = {TopicPartition(topic, n): RecordsToDelete(before_offset=-1) for n in range(2)}
+    await admin.delete_records(last)
+    await admin.close()
+    async with running(settings):
+        await reached(lambda: not amid_a_range(place))
+        await send(settings, range(60, 90))
+        await reached(lambda: len(archived(place)) == 30)
+    assert "Kafka has deleted messages before" in caplog.text
+    assert all(one.problems for one in verify(place)[0])
 
 
 async def test_a_topic_that_was_made_anew_is_told(settings: Settings) -> None:

@@ -193,7 +193,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 *(key.topic, key.partition, end, its.written_to),
             )
             return begin
-        if 0 < its.read_from < begin:
+        if its.written_to and its.read_from < begin:
             _log.error(
                 "%s-%d: Kafka has deleted the messages from %d to %d before they were written",
                 *(key.topic, key.partition, its.read_from, begin - 1),
