@@ -368,7 +368,7 @@ def test_no_context_costs_an_event(context: Any) -> None:
 
 def test_an_orders_whole_story_brings_in_what_was_paid() -> None:
     state = None
-    story = (
+    story: tuple[tuple[str, dict[str, Any]], ...] = (
         ("Product Viewed", {"price": 18.99, "value": 18.99}),
         ("Checkout Started", {"order_id": "o", "value": 30, "revenue": 25}),
         ("Order Completed", {"order_id": "o", "total": 27.5, "revenue": 25}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import io
 import types
 import typing
@@ -117,3 +118,12 @@ def test_an_unknown_id_or_record_is_told() -> None:
     assert MANIFEST.by_id(0) is None
     with pytest.raises(KeyError):
         MANIFEST.latest("Nothing")
+
+
+@pytest.mark.parametrize("one", PUBLISHED)
+def test_times_and_amounts_have_room(one: schemas.Published) -> None:
+    """An Avro `int` ends at 2**31, which is 2,147.48 in millionths, or 25 days in ms."""
+    for schema in all_records(one.schema):
+        for field in schema["fields"]:
+            if field["name"].endswith(("_ms", "_micros")):
+                assert '"int"' not in json.dumps(field["type"]), field["name"]
