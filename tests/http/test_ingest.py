@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.http.service import EVENT, NOW_MS, Service, refused
 from trackstream.core.records import Envelope, Rejected
+from trackstream.http import bodies
 from trackstream.storage.user_agents import UaParser
 
 DAY_MS = 86_400_000
@@ -244,6 +245,34 @@ async def test_a_server_that_inflates_by_itself_serves_write_keys(user_agents: U
     broken = await service.post("/v1/event", data=body[:-25], headers={"Content-Encoding": "gzip"})
     assert broken.status == 400
     await service.stop()
+
+
+async def test_what_is_small_and_would_become_many_objects_is_refused_before(
+    service: Service,
+) -> None:
+    gzipped = {"Content-Encoding": "gzip"}
+    for start in (b'{"a":[[]', b'{"s":"\\ud800","a":[[]'):
+        body = gzip.compress(start + b",[]" * 250_000 + b"]}")
+        response = await service.post("/v1/event", data=body, headers=gzipped)
+        assert "arrays" in (await refused(response, 413, "too_large"))["detail"]
+    one = gzip.compress(b'{"event":"view","user_id":"u",')
+    other = gzip.compress(b'"timestamp":1752148800}')
+    response = await service.post("/v1/event", data=one + other, headers=gzipped)
+    assert response.status == 201
+    between = gzip.compress(b"") * 40
+    response = await service.post("/v1/event", data=one + between + other, headers=gzipped)
+    await refused(response, 400, "malformed_body")
+
+
+ESCAPES = [r"\\", r"\ud83d", r"\uDE00", r"\u00e9", r"\n", r"\"", "ud83d", "\u00e9"]
+
+
+@given(st.lists(st.sampled_from(ESCAPES)))
+def test_halves_of_emojis_alone_are_replaced(parts: list[str]) -> None:
+    body = '{"t":"' + "".join(parts) + '"}'
+    halves = json.loads(body)["t"]
+    whole = "".join("\ufffd" if "\ud800" <= one <= "\udfff" else one for one in halves)
+    assert bodies.parse_json(body.encode()) == {"t": whole}
 
 
 async def test_half_an_emoji_does_not_cost_the_event(service: Service) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.http.service import NOW_MS, SERVER_KEY, SITE_KEY, WRITE_KEY, Service, refused
 from trackstream.core.records import Envelope, RawEvent, Rejected
+from trackstream.http import bodies
 from trackstream.storage.user_agents import UaParser
 
 BASIC = {"Authorization": "Basic " + base64.b64encode(f"{WRITE_KEY.key_id}:".encode()).decode()}
@@ -105,6 +106,36 @@ async def test_strangers_are_told_so_once(service: Service, body: bytes) -> None
     assert document["code"] == "unauthenticated"
     assert document["success"] is False
     assert service.sink.sent == []
+
+
+async def test_a_key_in_a_body_is_looked_for_in_bounds_and_without_making_objects(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is nobody costs what it takes to know that: no objects, no large inflation."""
+    parsed: list[bytes] = []
+    monkeypatch.setattr(bodies, "parse_json", parsed.append)
+    most_bytes = 500_000
+    for start in (b'{"s":"\\ud800","b":[[]', b'{"writeKey":1,"b":[[]'):
+        body = start + b",[]" * ((most_bytes - len(start)) // 3) + b"]}"
+        headers = {"Content-Encoding": "gzip"}
+        response = await service.client.post("/v1/t", data=gzip.compress(body), headers=headers)
+        await refused(response, 401, "unauthenticated")
+        bomb = gzip.compress(body + b" " * 600_000)
+        response = await service.client.post("/v1/t", data=bomb, headers=headers)
+        await refused(response, 413, "too_large")
+        response = await service.client.post("/v1/t", data=body + b" " * 500_000)
+        await refused(response, 413, "too_large")
+    assert parsed == []
+
+
+async def test_the_key_may_be_the_last_of_a_large_body(service: Service) -> None:
+    text = "\ud83d\\" + "x" * 30_000
+    batch = [{**TRACK, "messageId": f"m-{n}", "properties": {"t": text}} for n in range(15)]
+    body = json.dumps({"batch": batch, "writeKey": WRITE_KEY.key_id}).encode()
+    headers = {"Content-Type": "text/plain", "Content-Encoding": "gzip"}
+    response = await service.client.post("/v1/b", data=gzip.compress(body), headers=headers)
+    assert response.status == 200, await response.text()
+    assert len(events(service)) == 15
 
 
 async def test_a_key_with_origins_works_only_there(service: Service) -> None:

@@ -56,14 +56,15 @@ async def authenticate(
     directory: Directory,
     cache: TouchCache,
     now_s: int,
-    in_body: Callable[[], str | None] = lambda: None,
+    in_body: Callable[[], str | Refusal | None] = lambda: None,
     scope: str = "ingest",
 ) -> Caller | Refusal:
     """The caller, by its signature (`Authorization: HMAC …`) or else by its write key.
 
     A write key comes in the header `X-Trackstream-Write-Key`, in the query as `write_key` (for
     `navigator.sendBeacon`, which sets no headers), or as the user name of Basic authentication.
-    `in_body` is asked for one only if it is in none of these. The key has to be for `scope`.
+    `in_body` is asked for one only if it is in none of these, and may refuse to look. The key has
+    to be for `scope`.
     """
     authorization = request.headers.get("Authorization", "")
     if authorization.startswith("HMAC") or KEY_HEADER in request.headers:
@@ -74,6 +75,8 @@ async def authenticate(
                 return Refusal(Reason.REPLAYED, "this signature was used before: sign anew")
     else:
         key_id = write_key_of(request) or in_body()
+        if isinstance(key_id, Refusal):
+            return key_id
         caller = _by_write_key(request, key_id, directory=directory)
     if isinstance(caller, Caller) and directory.app(caller.app_id) is None:
         return Refusal(Reason.UNKNOWN_APP, "the key's app does not exist")

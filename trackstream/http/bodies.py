@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from aiohttp import ClientPayloadError, web
@@ -16,16 +15,35 @@ from trackstream.core.reasons import Reason
 from trackstream.http.problems import Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aiohttp import StreamReader
 
-__all__ = ["inflate", "media_refusal", "parse_json", "read_body"]
+__all__ = ["inflate", "media_refusal", "parse_json", "read_body", "written_key"]
+
+T = TypeVar("T")
 
 _TIMEOUT_S = 30
 
 _GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15
 _WINDOWS = {"gzip": (_GZIP,), "x-gzip": (_GZIP,), "deflate": (_ZLIB, _RAW_DEFLATE)}
+_MOST_MEMBERS = 32
+"""Of a gzip body; after each of them zlib copies the rest."""
+_MOST_CONTAINERS = 200_000
+"""Arrays and objects of a document: 200 for each of a thousand events."""
 _BOM = b"\xef\xbb\xbf"
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_HALF = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+"""A surrogate's escape on its own, where every backslash begins an escape."""
+
+
+class _Keyed(msgspec.Struct):
+    """As much of a body as says whose it is: the rest is not made into objects."""
+
+    write_key: msgspec.Raw = msgspec.field(name="writeKey", default=msgspec.Raw(b"null"))
 
 
 async def read_body(
@@ -109,6 +127,8 @@ def _inflate(body: bytes, window: int, max_bytes: int) -> bytes | None:
     room = max_bytes + 1
     try:
         while body and room > 0:
+            if len(parts) == _MOST_MEMBERS:
+                return None
             inflater = zlib.decompressobj(window)
             part = inflater.decompress(body, room)
             parts.append(part)
@@ -122,31 +142,49 @@ def _inflate(body: bytes, window: int, max_bytes: int) -> bytes | None:
 
 
 def parse_json(body: bytes) -> Any:
-    """The JSON value, or a `Refusal`."""
+    """The JSON value, or a `Refusal`.
+
+    Arrays and objects are counted before any is made, those in texts included: each costs a hundred
+    bytes and the garbage collector's time, and is sent as three.
+    """
+    if body.count(b"[") + body.count(b"{") > _MOST_CONTAINERS:
+        return Refusal(
+            Reason.TOO_LARGE, f"the JSON has more than {_MOST_CONTAINERS} arrays and objects"
+        )
+    body = body.removeprefix(_BOM)
     try:
-        return msgspec.json.decode(body.removeprefix(_BOM))
+        return _decoded(msgspec.json.decode, body)
     except RecursionError:
         return Refusal(Reason.TOO_DEEP, "the JSON is nested too deep")
     except UnicodeDecodeError as error:
         return Refusal(Reason.INVALID_ENCODING, f"the body is not UTF-8: {error.reason}")
     except msgspec.MsgspecError as error:
-        if _SURROGATE.search(body):
-            return _parse_surrogates(body)
         return Refusal(Reason.MALFORMED_BODY, f"the body is not JSON: {error}")
 
 
-def _parse_surrogates(body: bytes) -> Any:
-    """JSON with a surrogate's escape on its own; validation replaces it.
+def written_key(body: bytes) -> str | None:
+    """The text that a JSON object has as `writeKey`, wherever; makes no objects of the rest."""
+    try:
+        found = _decoded(_KEYED.decode, body.removeprefix(_BOM)).write_key
+        key = msgspec.json.decode(found)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+    return key if isinstance(key, str) else None
+
+
+_KEYED = msgspec.json.Decoder(_Keyed)
+
+
+def _decoded(decode: Callable[[bytes], T], body: bytes) -> T:
+    """What `decode` makes of it, U+FFFD in the place of a surrogate's escape on its own.
 
     JavaScript writes half an emoji so, where a text was cut, and msgspec refuses it.
     """
     try:
-        return json.loads(body.removeprefix(_BOM), parse_constant=_no_constant)
-    except RecursionError:
-        return Refusal(Reason.TOO_DEEP, "the JSON is nested too deep")
-    except ValueError as error:
-        return Refusal(Reason.MALFORMED_BODY, f"the body is not JSON: {error}")
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+        return decode(body)
+    except msgspec.MsgspecError:
+        if not _SURROGATE.search(body) or b"\0" in body:
+            raise
+    # NUL is in no JSON: it keeps the place of escaped backslashes
+    whole = _HALF.sub(rb"\\ufffd", body.replace(rb"\\", b"\0\0"))
+    return decode(whole.replace(b"\0\0", rb"\\"))

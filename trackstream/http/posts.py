@@ -33,6 +33,9 @@ MAX_USER_AGENT_CHARS = 1_024
 MAX_MESSAGE_BYTES = 900_000
 """Above it an envelope is split: Kafka's own default limit of a message is 1 MiB."""
 
+MAX_UNKNOWN_BYTES = 512 * 1024
+"""Of an inflated body in which a write key is looked for; Segment's batches have 500 kB at most."""
+
 
 def always(dialect: Dialect) -> Callable[[web.Request], Dialect]:
     """What every request of a path speaks."""
@@ -91,9 +94,18 @@ async def _read(post: Post, parts: Parts) -> Refusal | None:
 async def _authenticate(post: Post, parts: Parts) -> Refusal | None:
     find = post.dialect.write_key
 
-    def in_body() -> str | None:
-        body = _inflated(post, parts)
-        return None if find is None or isinstance(body, Refusal) else find(body)
+    def in_body() -> str | Refusal | None:
+        if find is None:
+            return None
+        most_bytes = min(MAX_UNKNOWN_BYTES, parts.settings.max_inflated_bytes)
+        body = _inflated(post, most_bytes)
+        if isinstance(body, Refusal):
+            return body if body.reason is Reason.TOO_LARGE else None
+        if len(body) > most_bytes:
+            return Refusal(
+                Reason.TOO_LARGE, f"a body with the key in it has at most {most_bytes} bytes"
+            )
+        return find(body)
 
     caller = await authenticate(
         post.request,
@@ -113,10 +125,11 @@ async def _authenticate(post: Post, parts: Parts) -> Refusal | None:
     return None
 
 
-def _inflated(post: Post, parts: Parts) -> bytes | Refusal:
+def _inflated(post: Post, most_bytes: int) -> bytes | Refusal:
+    """The body without its Content-Encoding, which has no other bound once the caller is known."""
     if post.inflated is None:
         encoding = post.request.headers.get("Content-Encoding", "")
-        post.inflated = bodies.inflate(post.body, encoding, parts.settings.max_inflated_bytes)
+        post.inflated = bodies.inflate(post.body, encoding, most_bytes)
     return post.inflated
 
 
@@ -124,7 +137,7 @@ async def _parse(post: Post, parts: Parts) -> Refusal | None:
     refusal = bodies.media_refusal(post.request)
     if refusal is not None:
         return refusal
-    body = _inflated(post, parts)
+    body = _inflated(post, parts.settings.max_inflated_bytes)
     if isinstance(body, Refusal):
         return body
     post.document = bodies.parse_json(body)

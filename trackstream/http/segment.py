@@ -22,7 +22,7 @@ from trackstream.core.fields import Fields, Problem
 from trackstream.core.reasons import HTTP_STATUS
 from trackstream.core.segment import TYPES, parse_message
 from trackstream.http.authentication import WRITE_KEY_HEADER
-from trackstream.http.bodies import parse_json
+from trackstream.http.bodies import written_key
 from trackstream.http.client import cookie_of
 from trackstream.http.defining import as_defined
 from trackstream.http.dialects import (
@@ -44,12 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["segment_handlers"]
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
-
-
-class _Keyed(msgspec.Struct):
-    """As much of a body as says whose it is: the rest is not made into objects."""
-
-    write_key: str | None = msgspec.field(name="writeKey", default=None)
 
 
 def segment_handlers(
@@ -81,16 +75,6 @@ def _guessed(request: web.Request) -> Dialect:
 def _told(document: dict[str, Any]) -> Dialect:
     """Whose batch it is by its body: Segment's has `batch` where ours has `events`."""
     return _BATCH if "batch" in document else DIALECTS["batch"]
-
-
-def _write_key(body: bytes) -> str | None:
-    try:
-        return msgspec.json.decode(body, type=_Keyed).write_key
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        pass
-    document = parse_json(body)  # msgspec is stricter than browsers: half an emoji, a BOM
-    key = document.get("writeKey") if isinstance(document, dict) else None
-    return key if isinstance(key, str) else None
 
 
 def _validator(kind: str) -> Callable[[Post, Parts], Awaitable[Refusal | None]]:
@@ -194,7 +178,7 @@ def _refused(refusal: Refusal, **members: Any) -> web.Response:
 
 
 def _dialect(validate: Callable[[Post, Parts], Awaitable[Refusal | None]]) -> Dialect:
-    return Dialect(validate=validate, answer=_answer, refused=_refused, write_key=_write_key)
+    return Dialect(validate=validate, answer=_answer, refused=_refused, write_key=written_key)
 
 
 _BATCH = _dialect(_validate_batch)

@@ -33,6 +33,8 @@ _COUNTED = frozenset(
     }
 )
 """What the library counts. Others are `other`: a page that invents names adds no series."""
+_MAX_SERIES_BYTES = 64 * 1024
+"""Of the library's counters, which anybody may send; it sends twenty series at most."""
 _ENABLED = {"__default": {"enabled": True, "integrations": {}}}
 
 
@@ -70,7 +72,7 @@ def metrics_handler(parts: Parts) -> Callable[[web.Request], Awaitable[web.Respo
 
     async def handle(request: web.Request) -> web.Response:
         body = await bodies.read_body(
-            request, parts.settings.max_body_bytes, timeout_s=parts.settings.body_timeout_s
+            request, _MAX_SERIES_BYTES, timeout_s=parts.settings.body_timeout_s
         )
         series = body if isinstance(body, Refusal) else _series(body)
         if isinstance(series, Refusal):
