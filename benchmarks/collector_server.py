@@ -47,8 +47,8 @@ class _Directory:
     def link_by_slug(self, slug: str) -> TrackingLink | None:
         return LINK if slug == LINK.slug else None
 
-    def link_by_campaign(self, campaign_id: str) -> TrackingLink | None:
-        return LINK if campaign_id == LINK.campaign_id else None
+    def links_by_campaign(self, campaign_id: str) -> tuple[TrackingLink, ...]:
+        return (LINK,) if campaign_id == LINK.campaign_id else ()
 
 
 class _Sink:

@@ -119,8 +119,8 @@ class Directory(Protocol):
     def link_by_slug(self, slug: str) -> TrackingLink | None:
         """The link of `/c/{slug}`."""
 
-    def link_by_campaign(self, campaign_id: str) -> TrackingLink | None:
-        """The newest link of `/v1/click?cid=`."""
+    def links_by_campaign(self, campaign_id: str) -> tuple[TrackingLink, ...]:
+        """The links of `/v1/click?cid=`, of whichever apps, the newest first."""
 
 
 class RulesBook(Protocol):
@@ -176,7 +176,7 @@ class TouchCache(Protocol):
         Then this one is remembered.
         """
 
-    async def first_use(self, nonce: str, ttl_s: int) -> bool:
+    async def first_use(self, nonce: str, ttl_s: int) -> bool | None:
         """True exactly once per nonce within `ttl_s` seconds (best effort in memory if down)."""
 
 

@@ -55,6 +55,21 @@ LINK = TrackingLink(
 EXPIRED_LINK = msgspec.structs.replace(
     LINK, link_id="l2", slug="old", campaign_id="cmp000", expires_at_ms=NOW_MS
 )
+LINKS = (
+    *(LINK, EXPIRED_LINK),
+    *(
+        msgspec.structs.replace(LINK, link_id=slug, slug=slug, app_id=app_id, campaign_id=campaign)
+        for slug, app_id, campaign in (
+            ("s1", "shop", "same"),
+            ("o1", "other", "same"),
+            ("o2", "other", "theirs"),
+            ("g1", "gone", "gone"),
+        )
+    ),
+    msgspec.structs.replace(EXPIRED_LINK, link_id="r2", slug="r2", campaign_id="renewed"),
+    msgspec.structs.replace(LINK, link_id="r1", slug="r1", campaign_id="renewed"),
+)
+"""The newest of a campaign first."""
 ANDROID = (
     "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/126.0.0.0 Mobile Safari/537.36"
@@ -79,11 +94,10 @@ class Registered:
         return App(app_id=app_id, name=app_id) if app_id in {"shop", "other"} else None
 
     def link_by_slug(self, slug: str) -> TrackingLink | None:
-        return next((link for link in (LINK, EXPIRED_LINK) if link.slug == slug), None)
+        return next((link for link in LINKS if link.slug == slug), None)
 
-    def link_by_campaign(self, campaign_id: str) -> TrackingLink | None:
-        links = (LINK, EXPIRED_LINK)
-        return next((link for link in links if link.campaign_id == campaign_id), None)
+    def links_by_campaign(self, campaign_id: str) -> tuple[TrackingLink, ...]:
+        return tuple(link for link in LINKS if link.campaign_id == campaign_id)
 
 
 class ListSink:

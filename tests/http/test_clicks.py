@@ -128,6 +128,12 @@ async def test_head_makes_no_touch(service: Service) -> None:
         ("/v1/click?cid=cmp000", 410, "expired_link"),
         ("/v1/impression?cid=nope", 404, "unknown_link"),
         ("/v1/impression?cid=cmp000", 410, "expired_link"),
+        ("/v1/click?cid=same", 409, "ambiguous_link"),
+        ("/v1/impression?cid=same", 409, "ambiguous_link"),
+        ("/v1/click?cid=same&app_id=nope", 404, "unknown_link"),
+        ("/v1/click?cid=same&app=nope", 404, "unknown_link"),
+        ("/v1/click?cid=theirs&app_id=shop", 404, "unknown_link"),
+        ("/v1/click?cid=gone", 404, "unknown_link"),
     ],
 )
 async def test_links_that_are_not_there_are_problems(
@@ -135,6 +141,24 @@ async def test_links_that_are_not_there_are_problems(
 ) -> None:
     await refused(await visit(service, path), status, reason)
     assert await service.metric(f'refusals_total{{reason="{reason}"}}') == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        ("/v1/click?cid=same&app_id=shop&click_id=1", "shop|click:1"),
+        ("/v1/click?cid=same&app_id=other&click_id=1", "other|click:1"),
+        ("/v1/click?cid=same&app=other&click_id=1", "other|click:1"),
+        ("/v1/click?cid=theirs&app=shop&click_id=1", "other|click:1"),
+        ("/v1/click?cid=renewed&click_id=1", "shop|click:1"),
+        ("/c/o1?app_id=shop&click_id=1", "other|click:1"),
+    ],
+)
+async def test_a_campaign_of_several_apps_and_links_leads_to_the_one_that_is_meant(
+    service: Service, path: str, key: str
+) -> None:
+    assert (await visit(service, path)).status == 302
+    assert key in touches(service)
 
 
 async def test_a_click_id_that_cannot_be_one_is_replaced(service: Service) -> None:

@@ -43,9 +43,13 @@ async def test_it_knows_what_is_registered(directory: CachedDirectory, registry:
     assert directory.app("shop") == app
     assert directory.key(key.key_id) == key
     assert directory.link_by_slug(older.slug) == older
-    assert directory.link_by_campaign("c") == newer
+    registry.create_app("other")
+    others = registry.create_link(app_id="other", campaign_id="c", web_url="https://a.example/3")
+    await directory.refresh()
+    assert directory.links_by_campaign("c") == (others, newer, older)
     assert directory.app("x") is directory.key("x") is None
-    assert directory.link_by_slug("x") is directory.link_by_campaign("x") is None
+    assert directory.link_by_slug("x") is None
+    assert directory.links_by_campaign("x") == ()
 
 
 async def test_it_follows_changes_of_each_kind(

@@ -68,6 +68,13 @@ def create(
             expires_at_ms=expires_at_ms,
             **rest,
         )
+        others = [one for one in there.apps_of_campaign(campaign_id) if one != link.app_id]
+    if others:
+        click.echo(
+            f"The campaign id {campaign_id} is also one of {', '.join(others)}: /v1/click?cid= "
+            f"needs app_id={link.app_id} now, or another campaign id. /c/{link.slug} does not.",
+            err=True,
+        )
     _show([link], as_json=as_json)
 
 

@@ -32,6 +32,7 @@ class Reason(StrEnum):
     FORBIDDEN = "forbidden"
     UNKNOWN_APP = "unknown_app"
     UNKNOWN_LINK = "unknown_link"
+    AMBIGUOUS_LINK = "ambiguous_link"
     EXPIRED_LINK = "expired_link"
     UNKNOWN_CONVERSION = "unknown_conversion"
     NOT_FOUND = "not_found"
@@ -69,6 +70,7 @@ HTTP_STATUS: dict[Reason, int] = {
     Reason.FORBIDDEN: 403,
     Reason.UNKNOWN_APP: 401,
     Reason.UNKNOWN_LINK: 404,
+    Reason.AMBIGUOUS_LINK: 409,
     Reason.EXPIRED_LINK: 410,
     Reason.UNKNOWN_CONVERSION: 404,
     Reason.NOT_FOUND: 404,

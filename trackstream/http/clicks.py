@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import secrets
 from typing import TYPE_CHECKING, Literal, TypeVar
-from urllib.parse import unquote
 
 import msgspec
 from aiohttp import web
@@ -14,7 +13,6 @@ from multidict import istr
 from trackstream import codec
 from trackstream.core.campaigns import marks, query_of
 from trackstream.core.identifiers import fingerprint
-from trackstream.core.reasons import Reason
 from trackstream.core.records import Touch
 from trackstream.core.redirects import destination_of, location_of
 from trackstream.core.touches import (
@@ -26,6 +24,7 @@ from trackstream.core.touches import (
     touch_of,
 )
 from trackstream.http.client import COOKIE, client_ip, cookie_of, header
+from trackstream.http.links import link_of
 from trackstream.http.problems import Refusal, problem_response
 from trackstream.http.steps import Message, Parts, deliver, not_yet, run_steps
 from trackstream.ports import TrackingLink
@@ -104,30 +103,13 @@ def touch_handler(
 
 
 async def _parse(sighting: Sighting, parts: Parts) -> Refusal | None:
-    """The link: it decides the app, the campaign and the only destinations that there are."""
-    slug = _slug_of(sighting.request)
-    if slug is not None:
-        link = parts.directory.link_by_slug(slug)
-    else:
-        campaign_id = sighting.query.get("cid")
-        if not campaign_id:
-            return Refusal(Reason.MISSING_FIELD, "cid is missing")
-        link = parts.directory.link_by_campaign(campaign_id)
-    if link is None or parts.directory.app(link.app_id) is None:
-        return not_yet(Refusal(Reason.UNKNOWN_LINK, "there is no such tracking link"), parts)
-    if link.expires_at_ms is not None and link.expires_at_ms <= sighting.now_ms:
-        return Refusal(Reason.EXPIRED_LINK, "this tracking link has expired")
+    link = link_of(
+        sighting.request.raw_path, sighting.query, parts.directory, now_ms=sighting.now_ms
+    )
+    if isinstance(link, Refusal):
+        return not_yet(link, parts)
     sighting.link = link
     return None
-
-
-def _slug_of(request: web.Request) -> str | None:
-    """The slug of `/c/{slug}`, wherever that is mounted; None on other paths.
-
-    From the path and not from the router's match, which a shortcut does not make.
-    """
-    folder, _, slug = request.raw_path.partition("?")[0].rpartition("/")
-    return unquote(slug) if folder.endswith("/c") else None
 
 
 async def _validate(sighting: Sighting, parts: Parts) -> Refusal | None:

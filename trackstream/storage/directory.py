@@ -34,7 +34,7 @@ class _Snapshot:
     apps: dict[str, App] = field(default_factory=dict)
     keys: dict[str, Key] = field(default_factory=dict)
     by_slug: dict[str, TrackingLink] = field(default_factory=dict)
-    by_campaign: dict[str, TrackingLink] = field(default_factory=dict)
+    by_campaign: dict[str, tuple[TrackingLink, ...]] = field(default_factory=dict)
 
 
 class CachedDirectory:
@@ -88,9 +88,9 @@ class CachedDirectory:
         """The link of `/c/{slug}`."""
         return self._polled.now.by_slug.get(slug)
 
-    def link_by_campaign(self, campaign_id: str) -> TrackingLink | None:
-        """The newest link of `/v1/click?cid=`."""
-        return self._polled.now.by_campaign.get(campaign_id)
+    def links_by_campaign(self, campaign_id: str) -> tuple[TrackingLink, ...]:
+        """The links of `/v1/click?cid=`, of whichever apps, the newest first."""
+        return self._polled.now.by_campaign.get(campaign_id, ())
 
 
 def _read(engine: Engine, master_key: MasterKey, last: _Snapshot) -> _Snapshot:
@@ -111,8 +111,15 @@ def _read(engine: Engine, master_key: MasterKey, last: _Snapshot) -> _Snapshot:
             },
             keys=_keys(connection, master_key),
             by_slug={link.slug: link for link in all_links},
-            by_campaign={link.campaign_id: link for link in all_links},
+            by_campaign=_by_campaign(all_links),
         )
+
+
+def _by_campaign(oldest_first: list[TrackingLink]) -> dict[str, tuple[TrackingLink, ...]]:
+    found: dict[str, list[TrackingLink]] = {}
+    for link in reversed(oldest_first):
+        found.setdefault(link.campaign_id, []).append(link)
+    return {campaign_id: tuple(links) for campaign_id, links in found.items()}
 
 
 def _definitions(row: Row[Any], last: _Snapshot) -> Definitions | None:

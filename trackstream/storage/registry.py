@@ -100,6 +100,12 @@ class Registry(Keys):
             connection.execute(insert(links).values(created_at=now(), **values))
         return link
 
+    def apps_of_campaign(self, campaign_id: str) -> list[str]:
+        """The apps that have a link for this campaign id, by id."""
+        query = select(links.c.app_id).where(links.c.campaign_id == campaign_id).distinct()
+        with transaction(self._engine) as connection:
+            return sorted(connection.execute(query).scalars())
+
     def list_links(self, app_id: str | None = None) -> list[TrackingLink]:
         """All links, or those of an app, oldest first."""
         query = select(links).order_by(links.c.created_at, links.c.link_id)

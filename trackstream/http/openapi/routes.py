@@ -44,8 +44,12 @@ def _touches() -> list[Route]:
         },
     }
     pixel = {"description": "A transparent pixel.", "content": {"image/gif": {}}}
-    cid = (("cid", True, "The campaign's id."), ("click_id", False, "The network's own click id."))
-    by_campaign = refusals({*LINK, Reason.MISSING_FIELD})
+    cid = (
+        ("cid", True, "The campaign's id."),
+        ("app_id", False, "The app, where campaigns of several have this id; `app` will do."),
+        ("click_id", False, "The network's own click id."),
+    )
+    by_campaign = refusals({*LINK, Reason.MISSING_FIELD, Reason.AMBIGUOUS_LINK})
     return [
         Route(
             method="get",
