@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agents.deciding import Decider
-from agents.ticks import each_due
+from agents.ticks import each_due, forget
 from tables.campaign_activity import DECISIONS, Activity, expired, row_key
 from trackstream.core.identifiers import scoped
 from trackstream.core.privacy import private_attribution
@@ -34,12 +34,18 @@ def step(context: Context) -> Step:
             case Answer():
                 key = record.conversion.conversion_id
                 before = effects.load(conversions, key)
+                if before is None and record.depth is None:
+                    # News of a conversion that is forgotten: of one that is not, the first to come
+                    # from any identifier is its answer.
+                    context.metrics.count("trackstream_late_news_total", agent=AGENT)
+                    return
                 after, outcome = decider.gather(before, record, at)
                 finish(key, before, after, outcome, effects, at.ms)
             case Tick():
                 each_due(conversions, record, at, effects, pass_time)
                 for old in expired(activity, at.partition, DECISIONS, at_ms=at.ms):
                     effects.save(activity, old, None)
+                forget(conversions, at, effects, context.metrics, AGENT)
             case _:
                 raise TypeError(f"{type(record).__name__} does not belong on {TOPIC}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agents.ticks import each_due
+from agents.ticks import each_due, forget
 from tables import app_activity, funnel_activity
 from trackstream.core.identifiers import scoped
 from trackstream.core.records import Envelope, Outcome, Tick, Touch
@@ -44,12 +44,11 @@ def step(context: Context) -> Step:
                 effects.save(visitors, record.subject, state)
                 send(outcome, effects)
                 count(tables, record.app_id, outcome, at, effects)
-                context.metrics.count(
-                    "trackstream_duplicates_total", outcome.duplicates, agent=AGENT
-                )
+                effects.tally("trackstream_duplicates_total", outcome.duplicates, agent=AGENT)
             case Tick():
                 each_due(visitors, record, at, effects, pass_time)
                 expire(tables, at, effects)
+                forget(visitors, at, effects, context.metrics, AGENT)
             case Touch() | Outcome():
                 learn(visitors, record, at, effects)
             case _:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tables.campaign_activity import MINUTE_MS, TOUCHES, Activity, expired, row_key
+from agents.ticks import forget
+from tables.campaign_activity import TOUCHES, Activity, expired, row_key
 from trackstream.core.matching.owner import own
-from trackstream.core.records import Link, Outcome, Probe, Touch
+from trackstream.core.records import Link, Outcome, Probe, Tick, Touch
 
 if TYPE_CHECKING:
     from agents.steps import At, Context, Step
     from agents.work import Effects
+    from tables.base import StateTable
     from trackstream.core.matching.owner import IdentifierState
     from trackstream.core.records import Record
 
@@ -26,11 +28,19 @@ _CLICK = "click:"
 def step(context: Context) -> Step:
     """What is done with one message of `identity`."""
     touchpoints, activity = context.tables.touchpoints, context.tables.campaign_activity
-    pruned_minute: dict[int, int] = {}
 
     def match(record: Record, at: At, effects: Effects) -> None:
-        if not isinstance(record, Touch | Link | Probe | Outcome):
-            raise TypeError(f"{type(record).__name__} does not belong on {TOPIC}")
+        match record:
+            case Touch() | Link() | Probe() | Outcome():
+                tell(record, at, effects)
+            case Tick():
+                for old in expired(activity, at.partition, TOUCHES, at_ms=at.ms):
+                    effects.save(activity, old, None)
+                forget(touchpoints, at, effects, context.metrics, AGENT)
+            case _:
+                raise TypeError(f"{type(record).__name__} does not belong on {TOPIC}")
+
+    def tell(record: Touch | Link | Probe | Outcome, at: At, effects: Effects) -> None:
         identifier = at.key.partition("|")[2]
         before = effects.load(touchpoints, at.key)
         rules = context.rules.current(record.app_id, at_ms=at.ms)
@@ -40,18 +50,20 @@ def step(context: Context) -> Step:
         for answer in answers:
             effects.send("candidates", answer.conversion.conversion_id, answer)
         if isinstance(record, Touch) and identifier.startswith(_CLICK):
-            count(record, before, at, effects)
-
-    def count(touch: Touch, before: IdentifierState | None, at: At, effects: Effects) -> None:
-        if before is not None and any(one.touch_id == touch.touch_id for one in before.touches):
-            return
-        row = row_key(TOUCHES, touch.at_ms, touch.app_id, touch.campaign_id)
-        clicked = touch.kind == "click"
-        effects.count(activity, row, Activity(clicks=int(clicked), impressions=int(not clicked)))
-        minute = at.ms // MINUTE_MS
-        if pruned_minute.get(at.partition) != minute:
-            pruned_minute[at.partition] = minute
-            for old in expired(activity, at.partition, TOUCHES, at_ms=at.ms):
-                effects.save(activity, old, None)
+            count(activity, record, before, effects)
 
     return match
+
+
+def count(
+    activity: StateTable[Activity],
+    touch: Touch,
+    before: IdentifierState | None,
+    effects: Effects,
+) -> None:
+    """Count a touch for its campaign, unless its identifier knew it already."""
+    if before is not None and any(one.touch_id == touch.touch_id for one in before.touches):
+        return
+    row = row_key(TOUCHES, touch.at_ms, touch.app_id, touch.campaign_id)
+    clicked = touch.kind == "click"
+    effects.count(activity, row, Activity(clicks=int(clicked), impressions=int(not clicked)))

@@ -21,6 +21,8 @@ _COUNTERS = {
     "trackstream_table_writes_total": "Table keys written",
     "trackstream_batches_total": "Batches finished",
     "trackstream_duplicates_total": "Events dropped because their id was seen before",
+    "trackstream_states_forgotten_total": "States deleted because nothing changed them for so long",
+    "trackstream_late_news_total": "Answers about conversions that are forgotten",
     "trackstream_rejected_total": "Messages refused, by reason",
 }
 _HISTOGRAM = "trackstream_step_seconds"

@@ -16,20 +16,25 @@ from trackstream.core.records import Tick
 if TYPE_CHECKING:
     from faust.types import AppT
 
+    from agents.metrics import Metrics
     from agents.steps import At
     from agents.transport import Producer
     from tables.base import StateTable
 
-__all__ = ["each_due", "send_ticks", "start"]
+__all__ = ["each_due", "forget", "send_ticks", "start"]
 
 _log = logging.getLogger(__name__)
 
-TICKED = ("raw", "candidates")
+TICKED = ("raw", "identity", "candidates")
 _MOST_KEYS = 5_000
 """Keys handled on one tick of a partition; the rest have their turn on the next."""
 
 S_contra = TypeVar("S_contra", bound=msgspec.Struct, contravariant=True)
 S = TypeVar("S", bound=msgspec.Struct)
+
+
+_SWEPT_KEYS = 1_000
+"""Keys looked at on one tick of a partition for what can be forgotten."""
 
 
 class PassTime(Protocol[S_contra]):
@@ -55,6 +60,7 @@ def each_due(
     if index is None:
         return
     for key in table.take_due(at.partition, tick.at_ms, _MOST_KEYS):
+        effects.take(table, key)
         state = effects.load(table, key)
         due = None if state is None else index.due_ms(state)
         if state is None or due is None:
@@ -65,10 +71,24 @@ def each_due(
         mine = Effects(effects.work, effects.partition, effects.offset)
         try:
             pass_time(key, state, tick.at_ms, mine)
+            if effects.work.careful:
+                mine.check()
         except Exception:  # noqa: BLE001 - logged, and time goes on
             _log.exception("time does not pass for %s of %s", key, table.name)
         else:
             effects.include(mine)
+
+
+def forget(table: StateTable[S], at: At, effects: Effects, metrics: Metrics, agent: str) -> None:
+    """Delete states of the tick's partition that are kept no longer, a part of them each time."""
+    keys = [
+        key
+        for key in table.forgettable(at.partition, _SWEPT_KEYS)
+        if not effects.is_changed(table, key)
+    ]
+    for key in keys:
+        effects.save(table, key, None)
+    metrics.count("trackstream_states_forgotten_total", len(keys), agent=agent, table=table.name)
 
 
 async def send_ticks(app: AppT, *, topic_prefix: str) -> int:

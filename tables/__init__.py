@@ -64,18 +64,20 @@ def define(
     *,
     rules: Rules,
     block_cache_mib: int,
+    memory_days: int,
 ) -> Tables:
     """Add every table to the app.
 
     Args:
         app: The Faust app.
         rules: Say when a subject's sessions want a tick.
+        memory_days: For how long subjects and identifiers are remembered after their last change.
         block_cache_mib: RocksDB's block cache, one for all tables and partitions.
     """
     options: dict[str, Any] = {"store_options": StoreOptions(block_cache_mib)}
     return Tables(
-        visitors=visitors.define(app, rules=rules, **options),
-        touchpoints=touchpoints.define(app, **options),
+        visitors=visitors.define(app, rules=rules, memory_days=memory_days, **options),
+        touchpoints=touchpoints.define(app, memory_days=memory_days, **options),
         conversions=conversions.define(app, **options),
         campaign_activity=campaign_activity.define(app, **options),
         app_activity=app_activity.define(app, **options),

@@ -14,7 +14,7 @@ import msgspec
 from faust import Table
 
 from tables.due import DueIndex
-from tables.state import StateCodec
+from tables.state import StateCodec, today, written_day
 from tables.store import PartitionStore, StoreOptions
 
 if TYPE_CHECKING:
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
     from faust.types import TP, AppT, TopicT
 
-__all__ = ["StateTable"]
+__all__ = ["LEAST_MEMORY_DAYS", "StateTable"]
 
 S = TypeVar("S", bound=msgspec.Struct)
 
+LEAST_MEMORY_DAYS = 31
+"""The longest window is 30 days: nothing younger is forgotten."""
 _CHANGELOG_BUFFER = 131_072
 
 
@@ -39,6 +41,7 @@ class StateTable(Table, Generic[S]):  # type: ignore[type-arg] # its key and val
         version: Of the state's layout, see `StateCodec`.
         store_options: Shared by all tables of the process.
         due_ms: When a state wants a tick; None if no state ever does.
+        memory_days: For how long after its last change a state is kept at least; None: for ever.
     """
 
     __hash__ = object.__hash__
@@ -53,6 +56,7 @@ class StateTable(Table, Generic[S]):  # type: ignore[type-arg] # its key and val
         version: int,
         store_options: StoreOptions,
         due_ms: Callable[[S], int | None] | None = None,
+        memory_days: Callable[[S], int] | None = None,
         help: str = "",  # noqa: A002 - Faust's name
     ) -> None:
         super().__init__(app, name=name, key_type=str, help=help)
@@ -60,6 +64,8 @@ class StateTable(Table, Generic[S]):  # type: ignore[type-arg] # its key and val
         self.key_serializer = "raw"
         self.value_serializer = self.codec.register(f"trackstream-{name}")
         self.due = DueIndex(due_ms) if due_ms is not None else None
+        self._memory_days = memory_days
+        self._swept: dict[int, bytes] = {}
         self._store_options = store_options
         app.tables.add(self)
 
@@ -110,6 +116,28 @@ class StateTable(Table, Generic[S]):  # type: ignore[type-arg] # its key and val
             self.due.build(partition, self.scan(partition))
         return self.due.take(partition, at_ms, limit)
 
+    def forgettable(self, partition: int, limit: int) -> list[str]:
+        """Keys whose states have not changed for as long as they are kept.
+
+        Looks at the next `limit` keys of the partition, from where the last call ended, and then
+        from the first again: a look at a whole table at once would hold up all else.
+        """
+        if self._memory_days is None:
+            return []
+        found: list[str] = []
+        day = today()
+        states = self.store.scan(partition, start=self._swept.pop(partition, None))
+        for looked_at, (key, data) in enumerate(states, start=1):
+            age_days = day - written_day(data)
+            if age_days > LEAST_MEMORY_DAYS and age_days > self._memory_days(
+                self.codec.decode(data)
+            ):
+                found.append(key.decode())
+            if looked_at >= limit:
+                self._swept[partition] = key + b"\0"
+                break
+        return found
+
     def scan(self, partition: int, *, start: str | None = None) -> Iterator[tuple[str, S]]:
         """Every (key, state) of a partition from `start` on, in order of keys."""
         for key, data in self.store.scan(partition, start=start.encode() if start else None):
@@ -123,9 +151,10 @@ class StateTable(Table, Generic[S]):  # type: ignore[type-arg] # its key and val
         generation_id: int = 0,
     ) -> None:
         """Forget what was indexed of partitions that leave or come."""
-        if self.due is not None:
-            for tp in revoked | newly_assigned:
-                if tp.topic == self.changelog_topic_name:
+        for tp in revoked | newly_assigned:
+            if tp.topic == self.changelog_topic_name:
+                self._swept.pop(tp.partition, None)
+                if self.due is not None:
                     self.due.forget(tp.partition)
         await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
 

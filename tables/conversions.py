@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tables.base import StateTable
+from trackstream.core.forgetting import conversion_days
 from trackstream.core.matching.gather import ConversionState, deadline_ms
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def define(app: AppT, **options: Any) -> StateTable[ConversionState]:
         state_type=ConversionState,
         version=1,
         due_ms=deadline_ms,
+        memory_days=conversion_days,
         help="Gathered candidates and current decision of each conversion",
         **options,
     )

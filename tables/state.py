@@ -1,15 +1,29 @@
-"""State as bytes: one version byte, then msgpack. Registered with Faust as a codec per table."""
+"""State as bytes: version, day of writing, msgpack. Registered with Faust as a codec per table."""
 
 from __future__ import annotations
 
+import time
 from typing import Any, Generic, TypeVar
 
 import msgspec
 from faust.serializers import codecs
 
-__all__ = ["StateCodec", "UnknownStateVersionError"]
+__all__ = ["StateCodec", "UnknownStateVersionError", "today", "written_day"]
 
 S = TypeVar("S", bound=msgspec.Struct)
+
+_DAY_S = 86_400
+_HEADER_BYTES = 3
+
+
+def today() -> int:
+    """Days since 1970, by this machine's clock."""
+    return int(time.time()) // _DAY_S
+
+
+def written_day(data: bytes) -> int:
+    """The day on which a state's bytes were made, told without decoding it."""
+    return int.from_bytes(data[1:_HEADER_BYTES])
 
 
 class UnknownStateVersionError(ValueError):
@@ -28,13 +42,12 @@ class StateCodec(codecs.Codec, Generic[S]):
     def __init__(self, state_type: type[S], version: int) -> None:
         super().__init__(state_type=state_type, version=version)
         self._version = version
-        self._prefix = bytes((version,))
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(state_type)
 
     def encode(self, state: S) -> bytes:
-        """The version byte and the state."""
-        return self._prefix + self._encoder.encode(state)
+        """The version, two bytes of today, so that what is old can be forgotten, and the state."""
+        return bytes((self._version, *today().to_bytes(2))) + self._encoder.encode(state)
 
     def decode(self, data: bytes) -> S:
         """The state.
@@ -46,7 +59,7 @@ class StateCodec(codecs.Codec, Generic[S]):
             raise UnknownStateVersionError(
                 f"state of version {data[0] if data else None}; this program reads {self._version}"
             )
-        return self._decoder.decode(memoryview(data)[1:])
+        return self._decoder.decode(memoryview(data)[_HEADER_BYTES:])
 
     def register(self, name: str) -> str:
         """Make it known to Faust, as the serializer `name`; returns the name."""

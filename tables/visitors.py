@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tables.base import StateTable
+from trackstream.core.forgetting import visitor_days
 from trackstream.core.visits import VisitorState, due_ms
 
 if TYPE_CHECKING:
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["define"]
 
 
-def define(app: AppT, *, rules: Rules, **options: Any) -> StateTable[VisitorState]:
+def define(
+    app: AppT, *, rules: Rules, memory_days: int, **options: Any
+) -> StateTable[VisitorState]:
     """Add the table to the app."""
     return StateTable(
         app,
@@ -24,6 +27,7 @@ def define(app: AppT, *, rules: Rules, **options: Any) -> StateTable[VisitorStat
         state_type=VisitorState,
         version=2,
         due_ms=partial(due_ms, rules=rules),
+        memory_days=partial(visitor_days, memory_days=memory_days),
         help="Open sessions, recent event ids, clock and last touches of each subject",
         **options,
     )

@@ -121,6 +121,7 @@ def create_app(settings: Settings) -> Application:
         app,
         rules=base,
         block_cache_mib=settings.rocksdb_block_cache_mib,
+        memory_days=settings.state_memory_days,
     )
     agents.attach(
         Context(
@@ -139,6 +140,7 @@ def create_app(settings: Settings) -> Application:
             models=_models(),
             topic_prefix=settings.topic_prefix,
             metrics=app.metrics,
+            largest_bytes=largest_message_bytes(settings),
         ),
         tick_interval_s=float(settings.tick_interval_s),
     )

@@ -49,6 +49,12 @@ class Settings(CollectorSettings):
     answer_deadline_s: int = setting(
         whole(1, 600), "How long a decision waits for answers that are missing", 30
     )
+    state_memory_days: int = setting(
+        whole(90, 3660),
+        "For how long after their last event workers remember subjects and identifiers: who is "
+        "whom, which campaign brought them; with clicks alone it is a month",
+        400,
+    )
     postbacks_allow_private: bool = setting(
         flag, "Let postbacks go to private, loopback and other special addresses", False
     )
