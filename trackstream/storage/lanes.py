@@ -182,11 +182,12 @@ class _Lane:
                 batch = self._waiting.popleft()
                 if batch.is_wanted:
                     batch.settle(await self._written(batch))
-            self._busy = False
         except asyncio.CancelledError:
-            for batch in self._waiting:
-                batch.settle(ProducerClosed())
+            while self._waiting:
+                self._waiting.popleft().settle(ProducerClosed())
             raise
+        finally:
+            self._busy = False
 
     async def _written(self, batch: _Batch) -> Exception | None:
         """None when the batch is acknowledged, or why it is not."""
