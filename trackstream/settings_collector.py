@@ -95,7 +95,8 @@ class CollectorSettings(PlaceSettings):
     metrics_open: bool = setting(
         flag,
         "Show the metrics of collectors and workers to whoever asks; else, unless they listen on "
-        "loopback, a key with the scope read or admin is needed, as Basic authentication",
+        "loopback (and no proxy forwards the request to the collector), a key with the scope read "
+        "or admin is needed, as Basic authentication",
         False,
     )
     rate_limit_key_per_s: int = setting(

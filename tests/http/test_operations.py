@@ -2,6 +2,7 @@ import base64
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -101,3 +102,33 @@ async def test_metrics_are_for_operators(
     assert response.headers.get("WWW-Authenticate", "").startswith("Basic") is (status == 401)
     assert (await service.client.get("/health/live")).status == 200
     await service.stop()
+
+
+@pytest.mark.parametrize(
+    ("settings", "headers", "status"),
+    [
+        ({}, {}, 200),
+        ({}, {"X-Forwarded-For": "203.0.113.9"}, 401),
+        ({}, {"X-Forwarded-For": "127.0.0.1"}, 401),
+        ({}, {"Forwarded": "for=127.0.0.1"}, 401),
+        ({}, {"X-Real-IP": "203.0.113.9"}, 401),
+        ({}, {"Via": "1.1 proxy"}, 401),
+        ({"trusted_proxies": "127.0.0.1"}, {}, 200),
+        ({"trusted_proxies": "127.0.0.1"}, {"X-Forwarded-For": "203.0.113.9"}, 401),
+        ({"trusted_proxies": "127.0.0.1"}, {"X-Forwarded-For": "127.0.0.1, 203.0.113.9"}, 401),
+        ({"trusted_proxies": "127.0.0.1"}, {"X-Forwarded-For": "127.0.0.1"}, 200),
+        ({"trusted_proxies": "127.0.0.1"}, {"X-Forwarded-For": "x"}, 401),
+        ({"trusted_proxies": "127.0.0.1"}, {"Forwarded": "for=127.0.0.1"}, 401),
+        ({"trusted_proxies": "10.0.0.0/8"}, {"X-Forwarded-For": "127.0.0.1"}, 401),
+        ({"metrics_open": True}, {"X-Forwarded-For": "203.0.113.9"}, 200),
+    ],
+)
+async def test_metrics_are_not_for_whom_a_proxy_on_this_machine_lets_in(
+    user_agents: UaParser, settings: dict[str, Any], headers: dict[str, str], status: int
+) -> None:
+    service = Service(user_agents, **settings)
+    await service.start()
+    try:
+        assert (await service.client.get("/metrics", headers=headers)).status == status
+    finally:
+        await service.stop()

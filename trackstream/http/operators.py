@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-import ipaddress
 from typing import TYPE_CHECKING
 
+from trackstream.core.addresses import address_of
 from trackstream.core.reasons import Reason
 from trackstream.http.problems import Refusal, problem_response
 from trackstream.http.steps import not_yet
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["for_operators", "is_loopback", "operators_key"]
 
 _SCOPES = {"read", "admin"}
+_FORWARDED = (
+    *("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"),
+    *("X-Forwarded-Server", "X-Real-IP"),
+)
+"""What proxies add to requests."""
 _CHALLENGE = (("WWW-Authenticate", 'Basic realm="trackstream"'),)
 
 
@@ -31,15 +36,19 @@ def for_operators(
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
     """The handler for operators.
 
-    They are whoever asks where the collector listens on loopback only, or where the setting
-    `metrics_open` says so. Else they show a server key's id and secret as Basic authentication
-    (RFC 7617): what scrapers can do. The key has to have the scope `read` or `admin`.
+    They are whoever asks from this machine where the collector listens on loopback only, or where
+    the setting `metrics_open` says so. Else they show a server key's id and secret as Basic
+    authentication (RFC 7617): what scrapers can do. The key has to have the scope `read` or
+    `admin`.
     """
     settings = parts.settings
-    if settings.metrics_open or is_loopback(settings.collector_host):
+    if settings.metrics_open:
         return handler
+    on_loopback = is_loopback(settings.collector_host)
 
     async def handle(request: web.Request) -> web.Response:
+        if on_loopback and _is_local(request, parts):
+            return await handler(request)
         key = operators_key(request, parts.directory, now_ms=parts.clock_ms())
         if not isinstance(key, Refusal):
             return await handler(request)
@@ -47,6 +56,21 @@ def for_operators(
         return problem_response(not_yet(key, parts))
 
     return handle
+
+
+def _is_local(request: web.Request, parts: Parts) -> bool:
+    """Whether this machine asks what listens on loopback, and not a proxy on it for others.
+
+    A proxy is known by what it adds; it is believed that it asks for this machine if it is one of
+    ours.
+    """
+    if not any(name in request.headers for name in _FORWARDED):
+        return True
+    seen = None if parts.guard is None else parts.guard.seen(request)
+    if seen is None or seen is request or isinstance(seen, Refusal):
+        return False
+    header = parts.settings.trusted_proxy_header
+    return header in request.headers and is_loopback(seen.remote or "")
 
 
 def operators_key(request: web.BaseRequest, directory: Directory, *, now_ms: int) -> Key | Refusal:
@@ -73,7 +97,5 @@ def _basic(authorization: str) -> tuple[str, bytes]:
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches what listens there."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    address = address_of(host)
+    return host == "localhost" if address is None else address.is_loopback
