@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol, cast
 
-from agents.work import Effects, Work
-from tables.state import UnknownStateVersionError
-from tables.store import NotOwnedError
-from trackstream import codec
-from trackstream.core.reasons import Reason
-from trackstream.core.records import Envelope, Rejected
+from aiokafka.errors import MessageSizeTooLargeError
+
+from agents.refusing import Handler
+from agents.work import UnwritableError, Work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,19 +26,21 @@ if TYPE_CHECKING:
     from agents.metrics import Metrics
     from agents.stream import BatchStream
     from agents.transport import Producer
+    from agents.work import Effects
     from tables import Tables
     from trackstream.core.models import Weigh
     from trackstream.core.records import Record
     from trackstream.ports import Deps, FunnelsBook, RulesBook
 
-__all__ = ["At", "Context", "Step", "run"]
+__all__ = ["At", "Context", "Step", "run", "take"]
 
 _log = logging.getLogger(__name__)
 
 _BATCH_MESSAGES = 256
 _BLOCK_AT_MOST_S = 0.02
 """The event loop also serves HTTP and the other agents."""
-_DETAIL_CHARS = 500
+_KAFKAS_DEFAULT_BYTES = 1_048_588
+"""`max.message.bytes` of a topic that nobody has configured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,76 +74,75 @@ class Context:
     """Multi-touch models by name."""
     topic_prefix: str
     metrics: Metrics
+    largest_bytes: int
+    """What Kafka takes as one record."""
 
 
 async def run(stream: BatchStream, agent: str, step: Step, context: Context) -> None:
     """Take batches for ever. Returns only by cancellation, or after having stopped the app."""
+    handler = Handler(step, agent, context.deps.version)
     try:
         async for batch in stream.batches(_BATCH_MESSAGES):
-            work = Work(context.tables.counters, topic_prefix=context.topic_prefix)
-            with context.metrics.timed(agent, "handle"):
-                await _handle(batch, agent, step, work, context)
-            await work.commit(cast("Producer", context.app.producer), context.metrics, agent)
+            await take(batch, handler, context)
             context.metrics.count("trackstream_batches_total", agent=agent)
     except Exception as error:  # noqa: BLE001 - logged, and it stops the app
         _log.exception("%s cannot go on; nothing of its batch is acknowledged", agent)
         await context.app.crash(error)
 
 
-async def _handle(
-    batch: list[Message], agent: str, step: Step, work: Work, context: Context
-) -> None:
-    metrics = context.metrics
-    metrics.count("trackstream_messages_in_total", len(batch), agent=agent)
+async def take(batch: list[Message], handler: Handler, context: Context) -> None:
+    """Handle and write a batch.
+
+    One that has something in it that nobody can write is handled again with more care, which finds
+    the messages to blame; so is one that Kafka has refused because its topics take less than ours
+    would, as when somebody else has made them.
+
+    Raises:
+        aiokafka.errors.KafkaError: Not everything was acknowledged.
+    """
+    producer = cast("Producer", context.app.producer)
+    largest_bytes, careful = context.largest_bytes, False
+    while True:
+        work = Work(
+            context.tables.counters,
+            topic_prefix=context.topic_prefix,
+            largest_bytes=largest_bytes,
+            careful=careful,
+        )
+        with context.metrics.timed(handler.agent, "handle"):
+            await _handle(batch, handler, work)
+        try:
+            await work.commit(producer, context.metrics, handler.agent)
+        except UnwritableError as error:
+            if careful:
+                raise
+            _log.warning("%s handles a batch again: %s", handler.agent, error)
+            careful = True
+        except MessageSizeTooLargeError:
+            if largest_bytes <= _KAFKAS_DEFAULT_BYTES:
+                raise
+            _log.warning(
+                "%s handles a batch again: a topic takes no records of %d bytes",
+                handler.agent,
+                largest_bytes,
+            )
+            largest_bytes, careful = _KAFKAS_DEFAULT_BYTES, True
+        else:
+            return
+        work.drop()
+
+
+async def _handle(batch: list[Message], handler: Handler, work: Work) -> None:
+    work.tally("trackstream_messages_in_total", len(batch), agent=handler.agent)
     yielded_at = perf_counter()
     for message in batch:
-        effects = Effects(work, message.partition, message.offset)
         at = At(
             (message.key or b"").decode("utf-8", "replace"),
             message.partition,
             message.offset,
             round(message.timestamp * 1000),
         )
-        try:
-            record = codec.decode(message.value)
-            if isinstance(record, Envelope):
-                metrics.count("trackstream_events_in_total", len(record.events), agent=agent)
-            step(record, at, effects)
-        except (NotOwnedError, UnknownStateVersionError):
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever a message does, it stops nobody else
-            effects = Effects(work, message.partition, message.offset)
-            _reject(message, at, error, agent, effects, context)
-        work.absorb(effects)
+        work.absorb(handler.handled(message, at, work))
         if perf_counter() - yielded_at > _BLOCK_AT_MOST_S:
             await asyncio.sleep(0)
             yielded_at = perf_counter()
-
-
-def _reject(
-    message: Message, at: At, error: Exception, agent: str, effects: Effects, context: Context
-) -> None:
-    undecodable = isinstance(error, codec.UndecodableError)
-    reason = Reason.UNDECODABLE if undecodable else Reason.INTERNAL
-    if not undecodable:
-        _log.error(
-            "%s rejects %s[%d]@%d", agent, message.topic, at.partition, at.offset, exc_info=error
-        )
-    app_id = at.key.partition("|")[0] if "|" in at.key else None
-    effects.send(
-        "rejected",
-        at.key,
-        Rejected(
-            rejected_id=f"{message.topic}-{at.partition}-{at.offset}",
-            app_id=app_id,
-            stage=agent,
-            reasons=[reason.value],
-            detail=f"{type(error).__name__}: {error}"[:_DETAIL_CHARS],
-            payload=message.value or b"",
-            received_at_ms=at.ms,
-            version=context.deps.version,
-            origin=message.topic.removeprefix(context.topic_prefix),
-            key=at.key,
-        ),
-    )
-    context.metrics.count("trackstream_rejected_total", agent=agent, reason=reason.value)

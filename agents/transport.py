@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from aiokafka.errors import ConsumerStoppedError
 from aiokafka.partitioner import murmur2
@@ -17,7 +17,7 @@ from faust.transport.drivers import aiokafka as driver
 from mode.utils.queues import FlowControlEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Iterable
 
     from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
     from aiokafka.producer.message_accumulator import BatchBuilder
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Consumer", "FlowControl", "Outgoing", "Producer", "Transport", "partition_of"]
 
+
+T = TypeVar("T")
 
 _FETCH_WAIT_MS = 100
 _YIELD_EVERY = 100
@@ -75,8 +77,8 @@ class Producer(driver.Producer):
                     count = counts[record.topic] = len(await producer.partitions_for(record.topic))
                 partition = partition_of(record.key or b"", count)
             grouped[record.topic, partition].append(record)
-        last = await asyncio.gather(
-            *(self._write(producer, *place, group) for place, group in grouped.items())
+        last = await _settled(
+            self._write(producer, *place, group) for place, group in grouped.items()
         )
         return dict(zip(grouped, last, strict=True))
 
@@ -95,8 +97,19 @@ class Producer(driver.Producer):
                 builder.append(timestamp=None, key=record.key, value=record.value)
         sent = await producer.send_batch(builder, topic, partition=partition)
         pending.append((sent, builder.record_count()))
-        written = await asyncio.gather(*(one for one, _ in pending))
+        written = await _settled(one for one, _ in pending)
         return int(written[-1].offset) + pending[-1][1] - 1
+
+
+async def _settled(writes: Iterable[Awaitable[T]]) -> list[T]:
+    """Their results, or the first failure, once none is under way: others may replace them."""
+    found = await asyncio.gather(*writes, return_exceptions=True)
+    done: list[T] = []
+    for one in found:
+        if isinstance(one, BaseException):
+            raise one
+        done.append(one)
+    return done
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
