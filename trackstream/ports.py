@@ -177,7 +177,7 @@ class TouchCache(Protocol):
         """
 
     async def first_use(self, nonce: str, ttl_s: int) -> bool | None:
-        """True exactly once per nonce within `ttl_s` seconds (best effort in memory if down)."""
+        """True once per nonce within `ttl_s` seconds, None if it cannot be known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from tests.http.service import (
 )
 from trackstream.core import signing
 from trackstream.http import ingest
+from trackstream.storage.used import UsedOnce
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -185,3 +186,33 @@ async def test_two_secrets_sign_until_the_older_one_ends(service: Service) -> No
         await send(service, ROTATED_KEY, secret="0ld", at_s=later_s), 401, "bad_signature"
     )
     assert (await send(service, ROTATED_KEY, secret="n3w", at_s=later_s)).status == 201
+
+
+async def test_a_signature_is_remembered_for_longer_than_it_is_good(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the end of the last second: the timestamp has no fractions."""
+    until_ms: dict[str, int] = {}
+
+    async def first_use(name: str, ttl_s: int) -> bool:  # with an end as sharp as Redis' own
+        is_first = until_ms.get(name, 0) <= service.now_ms
+        until_ms.setdefault(name, service.now_ms + ttl_s * 1000)
+        return is_first
+
+    monkeypatch.setattr(service.cache, "first_use", first_use)
+    answers = []
+    for passed_s in (0.0, 300.0, 599.9, 600.0, 600.6, 600.999, 601.0):
+        service.now_ms = NOW_MS + int(passed_s * 1000)
+        answers.append((await send(service, at_s=NOW_S + 300, nonce="n")).status)
+    assert answers == [201, *[409] * 5, 401]
+
+
+async def test_what_may_have_been_used_is_not_taken(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service.cache, "_nonces", UsedOnce(1))
+    assert (await send(service)).status == 201
+    for _ in range(2):
+        response = await send(service, nonce="n")
+        assert "Retry-After" in response.headers
+        await refused(response, 503, "unavailable")

@@ -96,6 +96,18 @@ async def test_an_outage_is_logged_once_and_costs_no_time(
     assert len(caplog.records) == 1
 
 
+async def test_a_use_that_memory_has_no_room_for_is_neither_first_nor_later(
+    monkeypatch: pytest.MonkeyPatch, redis_url: str
+) -> None:
+    monkeypatch.setattr("trackstream.storage.cache._LOCAL_NONCES", 2)
+    async with _cache(_dead_url()) as cache:
+        assert [await cache.first_use(str(n), 60) for n in range(3)] == [True, True, None]
+        assert [await cache.first_use(str(n), 60) for n in range(3)] == [False, False, None]
+    async with _cache(redis_url) as cache:
+        assert [await cache.first_use(str(n), 60) for n in range(3)] == [True] * 3
+        assert [await cache.first_use(str(n), 60) for n in range(3)] == [False] * 3
+
+
 async def test_a_server_that_hangs_is_given_up_soon() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))

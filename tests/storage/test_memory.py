@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from trackstream.storage.expiring import Expiring
 from trackstream.storage.recent import Recent
+from trackstream.storage.used import UsedOnce
 
 
 def test_recent_is_bounded_and_keeps_what_is_used() -> None:
@@ -33,10 +34,21 @@ def test_expiring_drops_the_oldest_when_full() -> None:
     assert [memory.get(str(number)) for number in range(5)] == [None, None, 2, 3, 4]
 
 
-def test_expiring_puts_new_once() -> None:
+def test_used_once_forgets_none_before_its_time() -> None:
     now_s = [0.0]
-    memory = Expiring[bool](3, clock_s=lambda: now_s[0])
-    assert memory.put_new("n", True, 5)
-    assert not memory.put_new("n", True, 5)
-    now_s[0] = 6.0
-    assert memory.put_new("n", True, 5)
+    used = UsedOnce(3, clock_s=lambda: now_s[0])
+    for number in range(3):
+        now_s[0] = number * 40
+        assert used.add(str(number), 600)
+    assert used.whole
+    assert not used.add("3", 600)
+    assert not used.whole
+    assert [str(number) in used for number in range(4)] == [True, True, True, False]
+    now_s[0] = 599.9
+    assert "0" in used
+    now_s[0] = 635
+    assert ("0" in used, "1" in used, len(used)) == (False, True, 2)
+    assert used.add("4", 600)
+    assert not used.whole
+    now_s[0] = 80 + 600
+    assert used.whole

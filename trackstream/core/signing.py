@@ -34,8 +34,9 @@ TIMESTAMP_HEADER = "X-Trackstream-Timestamp"
 NONCE_HEADER = "X-Trackstream-Nonce"
 MAX_SKEW_S = 300
 """How far the timestamp may be from the collector's clock, either way."""
-SIGNATURE_TTL_S = 2 * MAX_SKEW_S
-"""How long a used signature has to be remembered: from 300 s early to 300 s late."""
+SIGNATURE_TTL_S = 2 * MAX_SKEW_S + 60
+"""How long a used signature has to be remembered: from 300 s early to the end of second 300 late,
+and a minute more, by which one collector's clock may go before another's."""
 MAX_NONCE_CHARS = 64
 
 _SCHEME = "HMAC "

@@ -71,7 +71,12 @@ async def authenticate(
         caller = _by_signature(request, body, authorization, directory=directory, now_s=now_s)
         if isinstance(caller, Caller):
             used = f"{caller.key_id}:{signature_of(authorization)}"
-            if not await cache.first_use(used, SIGNATURE_TTL_S):
+            is_first = await cache.first_use(used, SIGNATURE_TTL_S)
+            if is_first is None:
+                return Refusal(
+                    Reason.UNAVAILABLE, "whether the signature was used before cannot be known now"
+                )
+            if not is_first:
                 return Refusal(Reason.REPLAYED, "this signature was used before: sign anew")
     else:
         key_id = write_key_of(request) or in_body()

@@ -7,12 +7,15 @@ import asyncio
 from trackstream.storage.expiring import Expiring
 from trackstream.storage.resting_redis import FAILED, TIMEOUT_S, RestingRedis
 from trackstream.storage.together import CLAIM, PUT, Item, Together
+from trackstream.storage.used import UsedOnce
 
 __all__ = ["RedisTouchCache"]
 
 _CLICK_TTL_S = 7 * 24 * 3600
 _FINGERPRINT_TTL_S = 24 * 3600  # the probabilistic window
 _LOCAL_ENTRIES = 100_000
+_LOCAL_NONCES = 1_000_000
+"""70 MB at most: 1,500 signed requests a second."""
 
 
 class RedisTouchCache:
@@ -30,7 +33,7 @@ class RedisTouchCache:
         self._claims = Together(self._redis, CLAIM)
         self._puts = Together(self._redis, PUT)
         self._links = Expiring[str](_LOCAL_ENTRIES)
-        self._nonces = Expiring[bool](_LOCAL_ENTRIES)
+        self._nonces = UsedOnce(_LOCAL_NONCES)
         self._sights = Expiring[str](_LOCAL_ENTRIES)
 
     async def close(self) -> None:
@@ -73,13 +76,19 @@ class RedisTouchCache:
                 found = [theirs or ours for theirs, ours in zip(answer, found, strict=True)]
         return next((link for link in found if link), None)
 
-    async def first_use(self, nonce: str, ttl_s: int) -> bool:
-        """True exactly once per nonce within `ttl_s` seconds (while down: per process)."""
+    async def first_use(self, nonce: str, ttl_s: int) -> bool | None:
+        """True once per nonce within `ttl_s` seconds, None if it cannot be known.
+
+        While the server is away: per process, as long as its memory holds all of them.
+        """
         # Memory is asked in any case: it knows what was used while the server was away.
-        if not self._nonces.put_new(nonce, True, ttl_s):
+        if nonce in self._nonces:
             return False
+        self._nonces.add(nonce, ttl_s)
         answer = await self._claims.ask(Item(f"nonce:{nonce}", "1", ttl_s * 1000))
-        return answer is FAILED or answer is None
+        if answer is not FAILED:
+            return answer is None
+        return True if self._nonces.whole else None
 
     async def earlier_click(self, sight: str, click_id: str, ttl_ms: int) -> str | None:
         """The click id that came with this sight in the last `ttl_ms`; None if this is the first.

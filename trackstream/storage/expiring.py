@@ -48,12 +48,5 @@ class Expiring(Generic[T]):
             del self._entries[oldest]
         self._entries[key] = (now_s + ttl_s, value)
 
-    def put_new(self, key: str, value: T, ttl_s: float) -> bool:
-        """Put and return True, unless a value is there already."""
-        if self.get(key) is not None:
-            return False
-        self.put(key, value, ttl_s)
-        return True
-
     def __len__(self) -> int:
         return len(self._entries)
