@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from trackstream.cli.base import Problem, example
+from trackstream.cli.database import database
 from trackstream.cli.funnels_live import live, percent
 from trackstream.cli.output import json_option, moment, show
 from trackstream.cli.period import days, period_options
@@ -171,13 +172,5 @@ def _text(file: BinaryIO) -> str:
 
 @contextmanager
 def _opened(app_id: str | None) -> Iterator[tuple[Engine, str]]:
-    from trackstream.cli.running import needed, settings_beside
-    from trackstream.storage.database import make_engine
-
-    settings = settings_beside()
-    (url,) = needed(settings, "postgres_url")
-    engine = make_engine(url)
-    try:
+    with database() as (engine, settings):
         yield engine, app_id or settings.app_id
-    finally:
-        engine.dispose()
