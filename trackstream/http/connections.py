@@ -14,6 +14,7 @@ from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from trackstream.core.reasons import Reason
+from trackstream.http.hosts import host_refusal
 from trackstream.http.problems import Refusal, problem_response, unexpected
 from trackstream.http.shortcuts import Shortcuts
 
@@ -91,13 +92,18 @@ class Connection(web.RequestHandler):
 def expecting(
     handler: Handler, refused: Callable[[str, int], None], shortcuts: Shortcuts | None = None
 ) -> Handler:
-    """The handler of all requests, for those that expect nothing but 100-continue.
+    """The handler of all requests, for those to a host that expect nothing but 100-continue.
 
     Those that expect nothing at all, which is nearly all, may take a shortcut.
     """
     find = (shortcuts or Shortcuts()).find
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        refusal = host_refusal(request)
+        if refusal is not None:
+            response = problem_response(refusal)
+            refused(refusal.reason, response.status)
+            return response
         expected = request.headers.get("Expect")
         if not expected:
             return await (find(request) or handler)(request)

@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from aiohttp import HttpVersion11
+from multidict import istr
 
 from trackstream.core.addresses import address_of
+from trackstream.core.reasons import Reason
+from trackstream.http.problems import Refusal
 
-__all__ = ["is_host"]
+if TYPE_CHECKING:
+    from aiohttp import web
 
-_HOST = re.compile(r"([A-Za-z0-9._-]{1,253}|\[([0-9A-Fa-f:.]{2,45})\])(?::(\d{1,5}))?")
+__all__ = ["host_refusal", "is_host"]
+
+_HOST = re.compile(r"([A-Za-z0-9._-]{1,253}|\[([0-9A-Fa-f:.]{2,45})\])(?::([0-9]{1,5}))?")
 _MAX_PORT = 65_535
+_FIELD = istr("Host")
+
+
+def host_refusal(request: web.BaseRequest) -> Refusal | None:
+    """Why a request is not done whose Host is none (RFC 9112, section 3.2)."""
+    given = request.headers.get(_FIELD)
+    if is_host(given) if given is not None else request.version < HttpVersion11:
+        return None
+    return Refusal(Reason.MALFORMED_REQUEST, "`Host` has to be one name or address, and its port")
 
 
 @lru_cache(1_024)

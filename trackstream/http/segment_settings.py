@@ -12,6 +12,7 @@ from trackstream.core.reasons import Reason
 from trackstream.http import bodies
 from trackstream.http.authentication import origin_allowed
 from trackstream.http.cors import show_to_origin
+from trackstream.http.hosts import is_host
 from trackstream.http.problems import Refusal, problem_response
 from trackstream.http.steps import not_yet
 
@@ -41,9 +42,11 @@ _ENABLED = {"__default": {"enabled": True, "integrations": {}}}
 def settings_handler(parts: Parts) -> Callable[[web.Request], Awaitable[web.Response]]:
     """`GET /v1/projects/{write_key}/settings`, for `cdnURL`: where to send, and nothing else to do.
 
-    The library then sends to where its settings came from, or to the setting `public_url`. Its own
-    metrics are turned off.
+    The library then sends to the setting `public_url`; without one to where its settings came from,
+    which only the request says: nobody's cache may show that to others. Its own metrics are turned
+    off.
     """
+    public_url = parts.settings.public_url
 
     async def handle(request: web.Request) -> web.Response:
         key = parts.directory.key(request.match_info["write_key"])
@@ -55,11 +58,18 @@ def settings_handler(parts: Parts) -> Callable[[web.Request], Awaitable[web.Resp
             return problem_response(
                 Refusal(Reason.FORBIDDEN, "the write key is not for use from this origin")
             )
-        answer = _settings(key.key_id, parts.settings.public_url or str(request.url.origin()))
+        if public_url is None and not is_host(request.host):
+            return _problem(
+                request, Refusal(Reason.MALFORMED_REQUEST, "`Host` has to be a name or an address")
+            )
+        answer = _settings(key.key_id, public_url or f"{request.scheme}://{request.host}")
         response = web.Response(
             body=msgspec.json.encode(answer),
             content_type="application/json",
-            headers={"Cache-Control": "public, max-age=300"},
+            headers={
+                "Cache-Control": f"{'public' if public_url else 'private'}, max-age=300",
+                "Vary": "Origin",  # also for who names none, whose answer names none either
+            },
         )
         show_to_origin(request, response)
         return response
