@@ -9,6 +9,7 @@ import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from click.testing import CliRunner
 
@@ -16,9 +17,11 @@ from tests.http.served import free_port, registered_key, running
 from tests.storage.warehoused import write
 from trackstream import codec
 from trackstream.cli import main
+from trackstream.cli.rejected_replay import why_not
 from trackstream.core.records import Envelope, RawEvent, Rejected
 from trackstream.core.resending import inflated, resendable
 from trackstream.settings import Settings
+from trackstream.storage.rejections import Kept
 from trackstream.storage.topics import bootstrap_servers, ensure_topics
 
 if TYPE_CHECKING:
@@ -197,3 +200,15 @@ def test_a_compressed_body_is_read_and_a_broken_one_left() -> None:
     broken = gzip.compress(b"{}")[:-9]
     assert inflated(broken) == broken
     assert inflated(b"x") == b"x"
+
+
+def test_a_long_original_is_left_only_if_it_was_cut() -> None:
+    request = Kept(
+        rejected_id="r", app_id="shop", stage="collector", reasons=[], detail="", content_type=None,
+        version="1", origin="/v1/batch", key=None, ip=None, user_agent=None, replay_result=None,
+        received_at_ms=AT_MS, replayed_at_ms=None, payload_bytes=256 * 1024,
+    )  # fmt: skip
+    assert "cut off" in why_not(request)
+    spooled = msgspec.structs.replace(request, rejected_id="spool:raw:1", origin="raw")
+    assert why_not(spooled) == ""
+    assert why_not(msgspec.structs.replace(spooled, origin=None))

@@ -28,6 +28,7 @@ class Kafka:
     hangs: bool = False
     ready: bool = True
     unwritable: bytes | None = None
+    most_bytes: int | None = None
     written: list[Message] = field(default_factory=list)
     calls: int = 0
 
@@ -38,6 +39,8 @@ class Kafka:
         if self.away:
             raise Undelivered("away")
         if any(value == self.unwritable for _, _, value in messages):
+            raise UnwritableError("not this")
+        if self.most_bytes and any(len(value) > self.most_bytes for _, _, value in messages):
             raise UnwritableError("too large")
         self.written += messages
 

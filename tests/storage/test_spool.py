@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer
 
 from tests.storage.spooling import HOUR_MS, Kafka, one, started, until
 from trackstream import codec
-from trackstream.core.records import Rejected
+from trackstream.core.records import Envelope, RawEvent, Rejected
 from trackstream.embedded.kafka import EmbeddedKafka
 from trackstream.settings import Settings
 from trackstream.storage.log_sink import KafkaSink, UnwritableError
@@ -167,6 +167,55 @@ async def test_what_waited_too_long_is_refused_not_dropped(
     assert isinstance(refused, Rejected)
     assert (refused.payload, refused.reasons) == (b"old", ["spooled_too_long"])
     assert (refused.received_at_ms, refused.stage) == (1_000, "collector")
+
+
+def envelope(*sizes_bytes: int) -> Envelope:
+    events = [
+        RawEvent(event_id=f"e{n}", event="view", timestamp_ms=1, user_id="u", properties="x" * size)
+        for n, size in enumerate(sizes_bytes)
+    ]
+    return Envelope(
+        app_id="shop", subject="shop|user:u", received_at_ms=1, sent_at_ms=None, ip=None,
+        user_agent=None, events=events,
+    )  # fmt: skip
+
+
+def refusals(kafka: Kafka) -> list[Rejected]:
+    found = [codec.decode(value) for topic, _, value in kafka.written if topic == "rejected"]
+    return [one for one in found if isinstance(one, Rejected)]
+
+
+async def test_what_leaves_the_spool_for_rejected_is_whole(
+    kafka: Kafka, settings: Settings
+) -> None:
+    large = codec.encode(envelope(*[2_000] * 300))
+    now_ms = [1_000]
+    kafka.ready = False
+    async with started(kafka, settings, lambda: now_ms[0]) as sink:
+        await sink.send(one(large))
+        now_ms[0] += settings.spool_max_age_h * HOUR_MS + 1
+        kafka.ready = True
+        await until(lambda: not sink.state.messages)
+    [refused] = refusals(kafka)
+    assert refused.payload == large
+    assert (refused.app_id, refused.origin) == ("shop", "raw")
+
+
+async def test_what_is_too_large_for_rejected_comes_in_parts(
+    kafka: Kafka, settings: Settings
+) -> None:
+    kafka.ready, kafka.most_bytes = False, 300_000
+    async with started(kafka, settings) as sink:
+        await sink.send(one(codec.encode(envelope(200_000, 150_000, 100_000, 400_000))))
+        kafka.ready = True
+        await until(lambda: not sink.state.messages)
+    found = refusals(kafka)
+    parts = [codec.decode(one.payload) for one in found[:-1]]
+    ids = [e.event_id for one in parts if isinstance(one, Envelope) for e in one.events]
+    assert ids == ["e0", "e1", "e2"]
+    assert [one.origin for one in found] == ["raw"] * len(parts) + [None]
+    assert len(found[-1].payload) == 256 * 1024
+    assert len({one.rejected_id for one in found}) == len(found)
 
 
 async def test_what_kafka_never_takes_does_not_hold_up_the_rest(

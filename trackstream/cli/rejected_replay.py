@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trackstream.settings import Settings
     from trackstream.storage.rejections import Kept
 
-__all__ = ["Totals", "run"]
+__all__ = ["Totals", "run", "why_not"]
 
 _CUT_BYTES = 256 * 1024
 """What the collector keeps of an original at most."""
@@ -67,7 +67,7 @@ async def run(kept: Sequence[Kept], engine: Engine, settings: Settings) -> Total
         sink: KafkaSink | None = None
         key_app: str | None = None
         for one in kept:
-            why = _why_not(one)
+            why = why_not(one)
             posted = one.origin is not None and one.origin.startswith("/")
             if not why and posted and collector is None:
                 url, key_id, secret = needed(settings, "collector_url", "key_id", "secret")
@@ -99,10 +99,12 @@ async def run(kept: Sequence[Kept], engine: Engine, settings: Settings) -> Total
     return totals
 
 
-def _why_not(kept: Kept) -> str:
+def why_not(kept: Kept) -> str:
+    """Why it cannot be sent again; empty if it can."""
     if kept.origin is None:
         return "it is not known where it could be sent again"
-    if kept.stage == "collector" and kept.payload_bytes >= _CUT_BYTES:
+    is_request = kept.stage == "collector" and not kept.rejected_id.startswith("spool:")
+    if is_request and kept.payload_bytes >= _CUT_BYTES:
         return f"its original was cut off after {_CUT_BYTES} bytes"
     return ""
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trackstream import codec
+from trackstream.core.envelopes import halves
 from trackstream.core.reasons import Reason
-from trackstream.core.records import Rejected
+from trackstream.core.records import Envelope, Rejected
 from trackstream.ports import Undelivered
 from trackstream.storage.log_sink import UnwritableError
 from trackstream.storage.spool.state import SpoolUnusableError
@@ -31,7 +32,8 @@ _log = logging.getLogger(__name__)
 _POLL_S = 0.05
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
-_MAX_PAYLOAD_BYTES = 256 * 1024
+_CUT_BYTES = 256 * 1024
+"""What is kept of a record that Kafka takes in no other way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,29 +129,55 @@ class Drain:
             _log.error("%d spooled messages were too old; they are on `rejected` now", expired)
 
     async def _set_aside(self, one: Stored, error: UnwritableError) -> None:
+        """Refuse it whole; if that is too large as well, each half; what cannot be halved, cut."""
         detail = f"Kafka does not take this {one.topic} record: {error}"
         _log.error("%s; it goes to `rejected`", detail)
-        await self.sink.send([self._refused(one, Reason.TOO_LARGE, detail)])
+        try:
+            await self.sink.send([self._refused(one, Reason.TOO_LARGE, detail)])
+        except UnwritableError:
+            parts = _halved(one)
+            if parts is None:
+                await self.sink.send([self._refused(one, Reason.TOO_LARGE, detail, is_cut=True)])
+            else:
+                for part in parts:
+                    await self._set_aside(part, error)
+                return
         self.state.unwritable += 1
 
-    def _refused(self, one: Stored, reason: Reason, detail: str) -> Message:
-        """The message for `rejected`; its id is made of the original, so it is the same again."""
-        try:
-            app_id = getattr(codec.decode(one.value), "app_id", None)
-        except codec.UndecodableError:
-            app_id = None
+    def _refused(
+        self, one: Stored, reason: Reason, detail: str, *, is_cut: bool = False
+    ) -> Message:
+        """The message for `rejected`; its id is made of the original, so it is the same again.
+
+        What is cut goes nowhere again: it has no origin.
+        """
+        record = _record_of(one)
         identity = hashlib.sha256(b"%d:%b:%b" % (one.at_ms, one.key, one.value)).hexdigest()[:32]
         record = Rejected(
             rejected_id=f"spool:{one.topic}:{identity}",
-            app_id=app_id,
+            app_id=getattr(record, "app_id", None),
             stage="collector",
             reasons=[str(reason)],
             detail=detail[:2_000],
-            payload=one.value[:_MAX_PAYLOAD_BYTES],
+            payload=one.value[:_CUT_BYTES] if is_cut else one.value,
             content_type="avro/binary",
             received_at_ms=one.at_ms,
             version=self.version,
-            origin=one.topic,
+            origin=None if is_cut else one.topic,
             key=one.key.decode("utf-8", "replace"),
         )
         return "rejected", one.key, codec.encode(record)
+
+
+def _record_of(one: Stored) -> object:
+    """The record, None if it is none."""
+    try:
+        return codec.decode(one.value)
+    except codec.UndecodableError:
+        return None
+
+
+def _halved(one: Stored) -> list[Stored] | None:
+    record = _record_of(one)
+    parts = halves(record) if isinstance(record, Envelope) else None
+    return parts and [one._replace(value=codec.encode(part)) for part in parts]
