@@ -387,6 +387,26 @@ def test_people_are_known_from_first_to_last(warehouse: Warehouse) -> None:
     assert (known["country"], known["os_name"]) == ("FR", "iOS")
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
+@pytest.mark.parametrize("together", [False, True])
+def test_of_a_person_the_newest_that_is_known_counts_in_any_order(
+    warehouse: Warehouse, order: tuple[int, ...], *, together: bool
+) -> None:
+    said: list[dict[str, Any]] = [
+        {"country": "DE", "os_name": "iOS", "user_id": "u1"},
+        {"country": "FR"},
+        {},
+    ]
+    events = [an_event(str(n), timestamp_ms=AT_MS + n, **said[n]) for n in order]
+    if together:
+        warehouse.write(*events)
+    else:
+        for event in events:
+            warehouse.write(event)
+    [row] = warehouse.rows("SELECT user_id, country, os_name FROM dim_users")
+    assert row == {"user_id": "u1", "country": "FR", "os_name": "iOS"}
+
+
 def test_campaigns_are_known_from_events_and_from_touches(warehouse: Warehouse) -> None:
     warehouse.write(
         an_event("a", campaign=Campaign(campaign_id="cmp001", utm_source="s", channel="email")),

@@ -244,6 +244,10 @@ dim_users = Table(
     text("user_id"),
     text("country"),
     text("os_name"),
+    # Each the newest that is known, whatever came in which order or in one transaction.
+    time("user_id_at"),
+    time("country_at"),
+    time("os_name_at"),
     Column("merged_into", Text, comment="the person that this key has turned out to be"),
     # Most of what is written here is last_seen_at: room for the new version on the same page.
     postgresql_with={"fillfactor": "70"},

@@ -89,31 +89,40 @@ WHERE mine.app_id = now.app_id AND mine.conversion_id = now.conversion_id
 }
 """What a table's new rows do besides: credits of earlier revisions go."""
 
-_USERS = f"""
-INSERT INTO dim_users (app_id, person, first_seen_at, last_seen_at, user_id, country, os_name)
-SELECT DISTINCT ON (app_id, person)
-    app_id, person,
-    {moment("first_at")}, {moment("event_at")}, user_id, country, os_name
-FROM (
-    SELECT *, min(event_at) OVER (PARTITION BY app_id, person) AS first_at FROM stage_fact_events
-) AS seen
-ORDER BY app_id, person, event_at DESC, event_id
+_KNOWN_OF_USERS = ("user_id", "country", "os_name")
+"""Columns of `dim_users` that say the newest of what events have said, each with its moment."""
+
+
+def _users() -> str:
+    """Each column by itself: an event that says nothing of it takes nothing away."""
+    known = _KNOWN_OF_USERS
+    columns = ", ".join(f"{name}, {name}_at" for name in known)
+    newest = ", ".join(
+        f"(array_agg({name} ORDER BY event_at DESC, event_id) FILTER (WHERE {name} IS NOT NULL))"
+        f"[1], {moment(f'max(event_at) FILTER (WHERE {name} IS NOT NULL)')}"
+        for name in known
+    )
+    newer = {
+        name: f"excluded.{name}_at > coalesce(dim_users.{name}_at, '-infinity')" for name in known
+    }
+    changes = ", ".join(
+        f"{name} = CASE WHEN {newer[name]} THEN excluded.{name} ELSE dim_users.{name} END, "
+        f"{name}_at = GREATEST(dim_users.{name}_at, excluded.{name}_at)"
+        for name in known
+    )
+    return f"""
+INSERT INTO dim_users (app_id, person, first_seen_at, last_seen_at, {columns})
+SELECT app_id, person, {moment("min(event_at)")}, {moment("max(event_at)")}, {newest}
+FROM stage_fact_events GROUP BY app_id, person ORDER BY app_id, person
 ON CONFLICT (app_id, person) DO UPDATE SET
     first_seen_at = LEAST(dim_users.first_seen_at, excluded.first_seen_at),
     last_seen_at = GREATEST(dim_users.last_seen_at, excluded.last_seen_at),
-    user_id = CASE WHEN excluded.last_seen_at >= dim_users.last_seen_at
-        THEN coalesce(excluded.user_id, dim_users.user_id)
-        ELSE coalesce(dim_users.user_id, excluded.user_id) END,
-    country = CASE WHEN excluded.last_seen_at >= dim_users.last_seen_at
-        THEN coalesce(excluded.country, dim_users.country)
-        ELSE coalesce(dim_users.country, excluded.country) END,
-    os_name = CASE WHEN excluded.last_seen_at >= dim_users.last_seen_at
-        THEN coalesce(excluded.os_name, dim_users.os_name)
-        ELSE coalesce(dim_users.os_name, excluded.os_name) END
+    {changes}
 WHERE excluded.first_seen_at < dim_users.first_seen_at
     OR excluded.last_seen_at > dim_users.last_seen_at
-    OR (dim_users.user_id IS NULL AND excluded.user_id IS NOT NULL)
+    OR {" OR ".join(newer.values())}
 """  # noqa: S608 - names of our schema
+
 
 # In one order for all writers, so that two of them cannot wait for each other.
 _CAMPAIGNS = f"""
@@ -142,5 +151,5 @@ WHERE excluded.first_seen_at < dim_campaigns.first_seen_at
     OR (dim_campaigns.network IS NULL AND excluded.network IS NOT NULL)
 """  # noqa: S608 - names of our schema
 
-DIMENSIONS: dict[str, str] = {"dim_users": _USERS, "dim_campaigns": _CAMPAIGNS}
+DIMENSIONS: dict[str, str] = {"dim_users": _users(), "dim_campaigns": _CAMPAIGNS}
 """Run last in the transaction: campaigns are rows that all writers share."""
