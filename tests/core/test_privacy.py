@@ -10,7 +10,7 @@ import pytest
 from tests.storage.records import AT_MS, a_touch, an_attribution, an_event
 from trackstream.core.lookups import Place, UserAgent
 from trackstream.core.privacy import kept_ip, private_attribution, private_event
-from trackstream.core.records import Candidate, Conversion, Envelope, RawEvent
+from trackstream.core.records import Candidate, Conversion, Earlier, Envelope, RawEvent
 from trackstream.core.rules import DEFAULT
 from trackstream.core.rules_file import RulesError, rules_of_text
 from trackstream.core.visits import visit
@@ -40,7 +40,9 @@ def test_an_address_is_kept_whole_cut_or_not_at_all(ip: str | None, truncated: s
 def test_no_record_that_is_published_has_more(privacy: IpPrivacy, kept: str | None) -> None:
     ip = "203.0.113.77"
     assert private_event(an_event(ip=ip), privacy) == an_event(ip=kept)
-    touch = msgspec.structs.replace(a_touch("t"), ip=ip)
+    fingerprint = "fp:0123456789abcdef01234567"
+    own = ["device:d", fingerprint]
+    touch = msgspec.structs.replace(a_touch("t"), ip=ip, identifiers=["click:c", fingerprint])
     conversion = Conversion(
         conversion_id="c",
         app_id="demo",
@@ -51,19 +53,34 @@ def test_no_record_that_is_published_has_more(privacy: IpPrivacy, kept: str | No
         received_at_ms=1,
         person="p",
         subject="s",
-        identifiers=[],
+        identifiers=own,
         ip=ip,
     )
     candidate = Candidate(
         touch=touch,
-        identifier="i",
-        match_type="click_deterministic",
+        identifier=fingerprint,
+        match_type="click_probabilistic",
         confidence=1.0,
         verdict="chosen",
+        identifiers=own,
     )
-    whole = an_attribution("a", touch=touch, candidates=[candidate], conversion=conversion)
+    earlier = Earlier(conversion_id="b", kind="install", at_ms=1, identifiers=own)
+    whole = an_attribution(
+        "a",
+        touch=touch,
+        candidates=[candidate],
+        conversion=conversion,
+        identifier=fingerprint,
+        identifiers=own,
+        unanswered=own,
+        earlier=[earlier],
+    )
     published = private_attribution(whole, privacy)
     assert ip not in msgspec.json.encode(published).decode()
+    assert fingerprint not in msgspec.json.encode(published).decode()
+    assert published.identifiers == ["device:d"]
+    (found,) = published.candidates
+    assert (found.identifier, found.touch.identifiers) == ("fp:", ["click:c"])
     assert published.touch is not None
     assert published.conversion is not None
     assert {published.touch.ip, published.conversion.ip, published.candidates[0].touch.ip} == {kept}

@@ -272,7 +272,7 @@ def test_what_has_an_odd_type_is_kept_and_costs_nothing() -> None:
     assert (event.context.app_version, event.context.screen_height) == ("3.1", 900)
     extra = json.loads(event.context.extra or "")
     assert extra["$segment"] == {
-        "ip": "no address", "locale": ["de"], "os": "iOS", "screen.width": "wide", "sdk": {"a": []},
+        "locale": ["de"], "os": "iOS", "screen.width": "wide", "sdk": {"a": []},
         "consent": {"categoryPreferences": {"a": "yes"}}, "campaign.name": {"a": 1},
         "library": {"name": ["x"]}, "user_agent": 5,
     }  # fmt: skip
@@ -386,3 +386,19 @@ def test_an_orders_whole_story_brings_in_what_was_paid() -> None:
     assert state is not None
     _, (session,) = passed(state, at_ms=NOW_MS, rules=DEFAULT)
     assert session.revenue_micros == {"EUR": 17_500_000}
+
+
+@pytest.mark.parametrize("ip", ["203.0.113.9:51234", ["203.0.113.9"], "203.0.113.9, 10.0.0.1"])
+def test_an_address_that_cannot_be_read_is_kept_nowhere(ip: Any) -> None:
+    event = accepted(
+        {
+            "type": "track",
+            "event": "x",
+            "userId": "u",
+            "timestamp": NOW,
+            "ip": ip,
+            "context": {"ip": ip, "device": {"ip": ip}, "IP_Address": ip, "odd": {"a": 1}},
+        }
+    )
+    assert event.context is not None
+    assert event.context.extra == '{"odd":{"a":1}}'

@@ -5,7 +5,7 @@
     page     url, referrer, title sdk       text, or name and version
     locale, timezone, consent (true and false by purpose), ip, user_agent
 
-Whatever else is in it, at either level, is kept as it stands in `extra`.
+Whatever else is in it, at either level, is kept as it stands in `extra`; addresses are not.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _KNOWN = frozenset(
         "user_agent",
     }
 )  # fmt: skip
+_ADDRESSES = frozenset({"ip", "ipaddress", "clientip", "remoteip", "remoteaddr", "xforwardedfor"})
 _KNOWN_WITHIN = {
     "app": frozenset({"version"}),
     "os": frozenset({"name", "version"}),
@@ -56,6 +57,7 @@ def context_of(fields: Fields | None, unknown: dict[str, Any]) -> Context | None
         if inner:
             extra[name] = inner
     extra.update(unknown)
+    _leave_out_addresses(extra)
     text = fields.json("extra", extra) if extra else None
     return Context(
         app_version=app.text("version", 128) if app else None,
@@ -74,6 +76,21 @@ def context_of(fields: Fields | None, unknown: dict[str, Any]) -> Context | None
         consent=fields.flags("consent"),
         extra=text,
     )
+
+
+def _leave_out_addresses(extra: dict[str, Any]) -> None:
+    """Nobody reads them there, and no rule of privacy would find them."""
+    for name, value in list(extra.items()):
+        part = type(value) is dict and any(map(_is_address, value))
+        left = {key: one for key, one in value.items() if not _is_address(key)} if part else value
+        if _is_address(name) or (part and not left):
+            del extra[name]
+        else:
+            extra[name] = left
+
+
+def _is_address(name: str) -> bool:
+    return name.lower().replace("_", "").replace("-", "") in _ADDRESSES
 
 
 def sender_of(fields: Fields | None) -> tuple[str | None, str | None]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from trackstream.core.records import RawEvent
 
 __all__ = [
+    "FINGERPRINT",
     "MAX_ID_CHARS",
     "advertising_id",
     "event_identifiers",
@@ -29,6 +30,8 @@ __all__ = [
     "usable_id",
 ]
 
+FINGERPRINT = "fp:"
+"""What a fingerprint begins with."""
 MAX_ID_CHARS = 256
 """Length of an identifier."""
 
@@ -130,7 +133,7 @@ def fingerprint(ip: str | None, os_name: str | None) -> str | None:
     if network is None or not os_name:
         return None
     digest = hashlib.blake2b(f"{network}|{os_name.lower()}".encode(), digest_size=12)
-    return f"fp:{digest.hexdigest()}"
+    return f"{FINGERPRINT}{digest.hexdigest()}"
 
 
 def _network_of(ip: str | None) -> str | None:
@@ -146,4 +149,4 @@ def _network_of(ip: str | None) -> str | None:
 
 def is_probabilistic(identifier: str) -> bool:
     """Whether the identifier is a fingerprint, which several people may share."""
-    return identifier.startswith("fp:")
+    return identifier.startswith(FINGERPRINT)

@@ -17,6 +17,7 @@ from trackstream.core.credits import MODELS, credits_of
 from trackstream.core.matching.decide import Decision, Found, FoundPrior, decide
 from trackstream.core.matching.gather import ConversionState, Decided
 from trackstream.core.matching.told import attribution
+from trackstream.core.privacy import private_attribution
 from trackstream.core.records import Attribution, Credit, Prior, Touch
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def again(
         conversion=conversion, deadline_ms=None, found=found, priors=priors, decided=now
     )
     revised = attribution(state, decision, now, shared, rules)
+    revised = private_attribution(revised, rules.ip_privacy)
     return Replayed(stored=stored, decision=decision, revised=revised, only_credits=same)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from trackstream.core.fields import Fields
@@ -207,12 +208,10 @@ class Reading:
         self.context["screen"] = screen
 
     def _address(self) -> None:
+        """What is no address is not kept either: it may be one with a port, or a list of them."""
         value = self._given.get("ip")
-        try:
+        with suppress(ValueError):
             self.context["ip"] = str(ipaddress.ip_address(value if type(value) is str else ""))
-        except ValueError:
-            if value not in (None, ""):
-                self._left["ip"] = value
 
     def _library(self) -> None:
         value = self._given.get("library")
