@@ -22,6 +22,7 @@ from trackstream.http.dialects import (
     idempotency_base,
 )
 from trackstream.http.problems import Refusal, problem_response
+from trackstream.http.shared import unread_refusal
 from trackstream.http.verdicts import sentence, verdict
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["DIALECTS", "Kind"]
 
 Kind = Literal["event", "batch", "install"]
+
+_READ = frozenset({"app_id", "events", "sent_at", "writeKey"})
+"""What a batch of ours has."""
 
 
 async def _validate_event(post: Post, parts: Parts) -> Refusal | None:
@@ -66,7 +70,7 @@ async def _validate_batch(post: Post, parts: Parts) -> Refusal | None:
     if problems:
         return Refusal(problems[0].reason, sentence(tuple(problems)), tuple(problems))
     events = post.document.get("events")
-    refusal = batch_refusal("events", events, parts)
+    refusal = unread_refusal(post.document, _READ) or batch_refusal("events", events, parts)
     if refusal is not None:
         return refusal
     post.items = [

@@ -36,6 +36,7 @@ from trackstream.http.dialects import (
 from trackstream.http.ingest import DIALECTS
 from trackstream.http.posts import always, post_handler
 from trackstream.http.problems import Refusal, problem_response
+from trackstream.http.shared import shared_by, unread_refusal, with_shared
 from trackstream.http.verdicts import sentence, verdict
 
 if TYPE_CHECKING:
@@ -44,6 +45,15 @@ if TYPE_CHECKING:
 __all__ = ["segment_handlers"]
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+_READ = frozenset(
+    {
+        *("batch", "context", "integrations", "sentAt", "writeKey"),
+        *("messageId", "receivedAt", "sequence", "timestamp", "type"),  # of the batch itself
+    }
+)
+"""What a batch of Segment's has; the second line is what some libraries say of no message."""
 
 
 def segment_handlers(
@@ -74,6 +84,8 @@ def _guessed(request: web.Request) -> Dialect:
 
 def _told(document: dict[str, Any]) -> Dialect:
     """Whose batch it is by its body: Segment's has `batch` where ours has `events`."""
+    if document.get("batch") is None and "events" in document:
+        return DIALECTS["batch"]
     return _BATCH if "batch" in document else DIALECTS["batch"]
 
 
@@ -97,11 +109,17 @@ async def _validate_batch(post: Post, parts: Parts) -> Refusal | None:
     if problems:
         return Refusal(problems[0].reason, sentence(tuple(problems)), tuple(problems))
     messages = post.document.get("batch")
-    refusal = batch_refusal("batch", messages, parts)
+    refusal = unread_refusal(post.document, _READ) or batch_refusal("batch", messages, parts)
     if refusal is not None:
         return refusal
+    shared = shared_by(post.document, parts)
+    if isinstance(shared, Refusal):
+        return shared
     post.items = [
-        _item(post, one, None, sent_at_ms, None if base is None else f"{base}:{index}", parts)
+        _item(
+            *(post, with_shared(one, shared), None, sent_at_ms),
+            *(None if base is None else f"{base}:{index}", parts),
+        )
         for index, one in enumerate(messages)
     ]
     return None
