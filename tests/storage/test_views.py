@@ -68,6 +68,25 @@ def test_campaigns_by_day(engine: Engine, migrated_url: str) -> None:
     ]
 
 
+def test_a_session_without_a_campaigns_id_is_of_its_utm_campaign(
+    engine: Engine, migrated_url: str
+) -> None:
+    spring = Campaign(utm_source="newsletter", utm_campaign="spring")
+    both = Campaign(campaign_id="cmp001", utm_campaign="spring")
+    write(
+        migrated_url,
+        a_session("s1", campaign=spring),
+        a_session("s2", campaign=both),
+        a_session("s3", campaign=Campaign(utm_source="newsletter")),
+        *(an_event(str(n), campaign=one) for n, one in enumerate((spring, both))),
+    )
+    refresh(migrated_url)
+    assert rows(engine, "campaign_days") == [
+        ("demo", name, DAY, 1, 0, 0, 0, {}) for name in ("", "cmp001", "spring")
+    ]
+    assert [row[1] for row in rows(engine, "dim_campaigns")] == ["cmp001", "spring"]
+
+
 def test_credits_by_day(engine: Engine, migrated_url: str) -> None:
     def credit(model: str, touch_id: str, campaign: str, share: int, revenue: int | None) -> Credit:
         return Credit(
