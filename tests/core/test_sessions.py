@@ -317,3 +317,20 @@ def test_state_stays_small_however_many_campaigns_a_session_names() -> None:
 def test_a_session_of_ten_events_takes_little_room() -> None:
     state, _ = apply(None, envelope(*(page(n, NOW + n) for n in range(10))), 0)
     assert len(state.sessions[0].cells) == 1
+
+
+def test_a_clients_id_that_is_used_again_when_it_was_forgotten_is_another_session() -> None:
+    state, records = None, list[Session]()
+    for n, (day, client_id) in enumerate([(0, "1"), (0, "1"), (0, "1"), (8, "2"), (9, "1")]):
+        at_ms = START + day * DAY_MS + n * 1000
+        event = page(n, at_ms, session_id=client_id)
+        state, out = apply(state, envelope(event, received_at_ms=at_ms), n, BY_CLIENT)
+        state, ticked = passed(state, at_ms=at_ms + 2 * GAP, rules=BY_CLIENT)
+        records += [*out.sessions, *ticked]
+    kept = newest(records).values()
+    found = sorted((one.started_at_ms, one.client_session_id, one.event_count) for one in kept)
+    assert found == [
+        (START, "1", 3),
+        (START + 8 * DAY_MS + 3000, "2", 1),
+        (START + 9 * DAY_MS + 4000, "1", 1),
+    ]

@@ -140,12 +140,13 @@ def _named(
 ) -> list[SessionState]:
     """The clients' sessions with an event more in the one of this id.
 
-    Two subjects may use the same id (many clients take the time of the start), so ours is made of
-    both.
+    Two subjects may use the same id (many clients take the time of the start), and one may use it
+    again when the session has been forgotten (many clients count). So ours is made of both, and of
+    the event that came first: another session under the same id would never be newer.
     """
     before = next((one for one in named if one.client_id == client_id), None)
     if before is None:
-        session_id = _digest(subject, "client", client_id)
+        session_id = _digest(subject, "client", client_id, str(cell.start[1]))
         return [*named, SessionState(session_id=session_id, cells=[cell], client_id=client_id)]
     cells = [joined(before.cells[0], cell)]
     after = msgspec.structs.replace(before, cells=cells, changed=True, closed=False)
