@@ -44,7 +44,10 @@ def test_a_clients_retry_is_dropped_and_counted() -> None:
 
 def test_no_request_is_too_large_to_be_known_when_it_is_sent_again() -> None:
     large = [[page(n, START + n) for n in range(low, low + 1_000)] for low in (0, 1_000, 2_000)]
-    state, _ = run(large)
+    state = None
+    for offset, batch in enumerate(large):
+        state, _ = apply(state, envelope(*batch, received_at_ms=NOW + offset), offset)
+    assert state is not None
     for offset, batch in ((3, large[2]), (4, large[1]), (5, large[2])):
         again, out = apply(state, envelope(*batch), offset)
         assert (out.events, out.duplicates, out.activity) == ([], 1_000, {})
@@ -52,12 +55,35 @@ def test_no_request_is_too_large_to_be_known_when_it_is_sent_again() -> None:
     assert len(state.recent) == 2_000
 
 
+def test_a_request_that_came_in_several_envelopes_is_known_as_a_whole() -> None:
+    state, batches = None, [[page(k * 250 + n, START) for n in range(250)] for k in range(8)]
+    for offset, batch in enumerate(batches):
+        arrival_ms = NOW + offset // 4
+        state, _ = apply(state, envelope(*batch, received_at_ms=arrival_ms), offset)
+    assert state is not None
+    for offset, batch in enumerate(batches, 8):
+        _, out = apply(state, envelope(*batch, received_at_ms=NOW + 9), offset)
+        assert (out.events, out.duplicates) == ([], 250)
+    state, _ = apply(state, envelope(page(-1, START), received_at_ms=NOW + 9), 16)
+    _, out = apply(state, envelope(*batches[0], received_at_ms=NOW + 10), 17)
+    assert out.duplicates == 0
+
+
+def test_what_is_remembered_is_bounded_however_many_a_request_brings() -> None:
+    state = None
+    for offset in range(6):
+        batch = [page(offset * 1_000 + n, START) for n in range(1_000)]
+        state, _ = apply(state, envelope(*batch), offset)
+    assert state is not None
+    assert len(state.recent) == 4_096
+
+
 def test_ids_are_forgotten_by_whole_requests_once_as_many_are_known() -> None:
     few = Rules(max_recent_events=10)
     state = None
     for offset in range(20):
         batch = [page(offset * 4 + n, START) for n in range(4)]
-        state, _ = apply(state, envelope(*batch), offset, few)
+        state, _ = apply(state, envelope(*batch, received_at_ms=NOW + offset), offset, few)
         assert sorted(set(state.recent.values())) == list(range(max(0, offset - 2), offset + 1))
     assert state is not None
     before = state

@@ -15,6 +15,7 @@ import msgspec
 from trackstream.core.money import within_64_bits
 from trackstream.core.records import Campaign
 from trackstream.core.rules import HOUR_MS
+from trackstream.core.texts import cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +29,13 @@ T = TypeVar("T")
 
 _PAGE_VIEWS = frozenset({"page_view", "screen_view"})
 _CELLS_PER_CAP = 24
+_URL_BYTES = 1_024
+_NAME_BYTES = 256
+"""Of texts that a cell keeps: the events themselves have them whole. With these it takes 8 KiB."""
+_FEW_CHARS = 64
+"""Not more bytes than that, in whatever script."""
+_MOST_CLICK_IDS = 16
+_CAMPAIGN_TEXTS = tuple(name for name in Campaign.__struct_fields__ if name != "click_ids")
 _MOST_CURRENCIES = 16
 """Of a cell: the first by the alphabet, whichever came first."""
 
@@ -78,9 +86,9 @@ def cell_of(event: Event, *, at: Moment, converted: bool) -> Cell:
     """
     page = event.context.page_url if event.context else None
     seen = event.event in _PAGE_VIEWS
-    visit = (*at, page) if seen and page else None
-    device = (event.browser, event.os_name, event.device_model)
-    where = (event.country, event.city)
+    visit = (*at, cut(page, _URL_BYTES)) if seen and page else None
+    device = (_named(event.browser), _named(event.os_name), _named(event.device_model))
+    where = (_named(event.country), _named(event.city))
     return Cell(
         start=at,
         end=at,
@@ -89,10 +97,31 @@ def cell_of(event: Event, *, at: Moment, converted: bool) -> Cell:
         revenue_micros={event.currency or "": event.revenue_micros} if event.revenue_micros else {},
         entry=visit,
         exit=visit,
-        campaign=(*at, event.campaign) if event.campaign else None,
+        campaign=(*at, _shortened(event.campaign)) if event.campaign else None,
         device=(*at, device) if any(device) else None,
         where=(*at, where) if any(where) else None,
         bot=event.bot,
+    )
+
+
+def _named(text: str | None) -> str | None:
+    return text if text is None or len(text) <= _FEW_CHARS else cut(text, _NAME_BYTES)
+
+
+def _shortened(campaign: Campaign) -> Campaign:
+    """The campaign, its texts cut where they are long; they are many, and mostly short."""
+    texts = {name: text for name in _CAMPAIGN_TEXTS if (text := getattr(campaign, name))}
+    ids = campaign.click_ids
+    short = all(len(text) <= _FEW_CHARS for text in (*texts.values(), *ids.values()))
+    if short and len(ids) <= _MOST_CLICK_IDS:
+        return campaign
+    return msgspec.structs.replace(
+        campaign,
+        **{name: cut(text, _NAME_BYTES) for name, text in texts.items()},
+        click_ids={
+            cut(name, _FEW_CHARS): cut(ids[name], _NAME_BYTES)
+            for name in sorted(ids)[:_MOST_CLICK_IDS]
+        },
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -10,21 +10,32 @@ from trackstream.core import sessions
 from trackstream.core.activity import AppActivity, Counted, counted
 from trackstream.core.cells import cell_of
 from trackstream.core.matching.ask import is_conversion
+from trackstream.core.session_bounds import kept
 from trackstream.core.sessions import SessionState, Visit
-from trackstream.core.visitor import VisitorState, kept, person_in, record_of
+from trackstream.core.visitor import VisitorState, person_in, record_of
 
 if TYPE_CHECKING:
     from trackstream.core.records import Event, Session
     from trackstream.core.rules import Rules
     from trackstream.core.seen import Seen
 
-__all__ = ["in_session", "sat", "sat_again"]
+__all__ = ["Sat", "in_session", "sat", "sat_again"]
 
 
-def sat(
-    before: VisitorState, after: VisitorState, seen: list[Seen], rules: Rules
-) -> tuple[VisitorState, list[Session], dict[int, AppActivity]]:
-    """The events put into sessions; records of what opened or was merged away; what it counts.
+class Sat(NamedTuple):
+    """What putting events into sessions comes to."""
+
+    state: VisitorState
+    records: list[Session]
+    """Those to publish: of what opened, was merged away, or is not kept."""
+    activity: dict[int, AppActivity]
+    """What it counts in the app's windows."""
+    sessions: list[SessionState]
+    """All that the events may be in, kept or not."""
+
+
+def sat(before: VisitorState, after: VisitorState, seen: list[Seen], rules: Rules) -> Sat:
+    """The events put into sessions.
 
     Args:
         before: The subject's state before the events.
@@ -51,9 +62,10 @@ def sat(
     ]
     newest_ms = max([before.newest_ms, *(one.at[0] for one in seen)])
     counts = _counted(before, after, change.sessions, seen, converted)
+    bounded = kept(held, newest_ms, rules)
     now = msgspec.structs.replace(
         after,
-        sessions=kept(held, newest_ms, rules),
+        sessions=bounded.sessions,
         splits=change.splits,
         newest_ms=newest_ms,
         active=counts.active,
@@ -62,7 +74,15 @@ def sat(
     merged = [
         record_of(now, sessions.revised(one), merged_into=survivor) for one, survivor in change.gone
     ]
-    return now, [*merged, *(record_of(now, one) for one in change.opened)], counts.rows
+    new = {one.session_id for one in change.opened}
+    gone = {one.session_id for one in bounded.gone}
+    ended = [sessions.revised(one) if one.session_id not in new else one for one in bounded.gone]
+    records = [
+        *merged,
+        *(record_of(now, one) for one in change.opened if one.session_id not in gone),
+        *(record_of(now, msgspec.structs.replace(one, closed=True)) for one in ended),
+    ]
+    return Sat(now, records, counts.rows, change.sessions)
 
 
 def _news(
@@ -120,7 +140,7 @@ def sat_again(state: VisitorState, seen: list[Seen]) -> list[Session]:
     return [record_of(state, one) for one in touched.values()]
 
 
-def in_session(one: Seen, state: VisitorState) -> Event:
+def in_session(one: Seen, among: list[SessionState]) -> Event:
     """The event, with the session that it is in."""
-    found = sessions.find(state.sessions, one.at, one.client_id)
+    found = sessions.find(among, one.at, one.client_id)
     return msgspec.structs.replace(one.event, session_id=found.session_id if found else "")

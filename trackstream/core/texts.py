@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["clean", "has_controls", "json_text", "measure"]
+__all__ = ["clean", "cut", "has_controls", "json_text", "measure"]
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _CONTROLS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
@@ -21,6 +21,14 @@ _CONTAINERS = (dict, list)
 def clean(text: str) -> str:
     """The text with U+FFFD in place of every NUL and lone surrogate."""
     return text if text.isprintable() else _UNSTORABLE.sub("\ufffd", text)
+
+
+def cut(text: str, most_bytes: int) -> str:
+    """As much of the text as takes no more than so many bytes of UTF-8."""
+    if len(text) * 4 <= most_bytes:
+        return text
+    data = text.encode()
+    return text if len(data) <= most_bytes else data[:most_bytes].decode(errors="ignore")
 
 
 def has_controls(text: str) -> bool:

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from trackstream.core.records import Outcome, Session
     from trackstream.core.rules import Rules
 
-__all__ = ["VisitorState", "due_ms", "kept", "learnt", "passed", "person_in", "record_of"]
+__all__ = ["Request", "VisitorState", "due_ms", "learnt", "passed", "person_in", "record_of"]
+
+
+Request = tuple[int, int]
+"""When it came, and the offset of its first envelope: a large one is several."""
 
 
 class VisitorState(msgspec.Struct, frozen=True, array_like=True):
@@ -52,6 +56,8 @@ class VisitorState(msgspec.Struct, frozen=True, array_like=True):
     """How far it has come in its app's funnels, by their names."""
     clocks: list[Clock] = []
     """Other clocks than the first that it was heard to have."""
+    requests: list[Request] = []
+    """The last two that brought events which it did not have."""
 
     @property
     def error_ms(self) -> int:
@@ -116,15 +122,6 @@ def learnt(
     if touches is before.touches:
         return state
     return msgspec.structs.replace(before, applied=offset, touches=touches)
-
-
-def kept(now: list[SessionState], newest_ms: int, rules: Rules) -> list[SessionState]:
-    """Closed and published sessions are forgotten when no late event is to change them."""
-    oldest_ms = newest_ms - rules.session_memory_ms
-    kept = [one for one in now if one.changed or not one.closed or one.end[0] >= oldest_ms]
-    surplus = len(kept) - rules.max_sessions
-    idle = [one.session_id for one in kept if one.closed and not one.changed][: max(0, surplus)]
-    return [one for one in kept if one.session_id not in idle]
 
 
 def person_in(state: VisitorState, one: SessionState) -> str:

@@ -31,7 +31,7 @@ from trackstream.core.records import Envelope, Event, Link, PersonLink, Probe, R
 from trackstream.core.seen import Seen
 from trackstream.core.sitting import in_session, sat, sat_again
 from trackstream.core.users import UserMark, at_once, marked, user_at
-from trackstream.core.visitor import VisitorState, due_ms, learnt, passed
+from trackstream.core.visitor import Request, VisitorState, due_ms, learnt, passed
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from trackstream.core.rules import Rules
 
 __all__ = ["VisitOutcome", "VisitorState", "due_ms", "learnt", "passed", "visit"]
+
+
+_MOST_IDS = 4_096
+"""Remembered, however many the last requests had: they are a part of the state."""
 
 
 class VisitOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,13 +102,18 @@ def visit(
     raws = list(fresh.values())
     marks = _marks(raws, moments, rules)
     users = at_once(before.users, marks)
+    recent, requests = before.recent, before.requests
+    if fresh and not replay:
+        requests = _requests(requests, envelope, offset)
+        recent = _remembered(recent, fresh, offset, since=requests[0][1], rules=rules)
     after = msgspec.structs.replace(
         before,
         applied=max(offset, before.applied),
         clock_offset_ms=clocks.offset_ms,
         clocks=before.clocks if replay else clocks.others,
         users=marked(before.users, marks),
-        recent=before.recent if replay else _remembered(before.recent, fresh, offset, rules),
+        recent=recent,
+        requests=requests,
         touches=before.touches
         if replay
         else in_use(before.touches, now_ms=envelope.received_at_ms, rules=rules),
@@ -130,10 +139,11 @@ def visit(
     ]
     if replay:
         records, activity = sat_again(after, seen), dict[int, AppActivity]()
+        among = after.sessions
     else:
-        after, records, activity = sat(before, after, seen, rules)
+        after, records, activity, among = sat(before, after, seen, rules)
     after, links, persons = named(after, seen, everything=replay)
-    events = [private_event(in_session(one, after), rules.ip_privacy) for one in seen]
+    events = [private_event(in_session(one, among), rules.ip_privacy) for one in seen]
     progress: Changes = {}
     if not replay and (funnels or after.funnels):
         known, progress = follow(
@@ -168,29 +178,36 @@ def _new(state: VisitorState, envelope: Envelope, offset: int) -> dict[int, RawE
 
 
 def _remembered(
-    known: dict[int, int], fresh: Collection[int], offset: int, rules: Rules
+    known: dict[int, int], fresh: Collection[int], offset: int, *, since: int, rules: Rules
 ) -> dict[int, int]:
-    """Ids are forgotten by whole envelopes, for those are what is sent again.
+    """The ids that are remembered, with those that this envelope brings.
 
-    The last two that brought any are kept whatever is in them, and of those before as many as it
-    takes to have as many ids as the rules say.
+    They are forgotten by whole envelopes, for those are what is sent again, and those of the last
+    two requests, from the offset `since` on, are not; of those before as many are kept as it takes
+    to have as many ids as the rules say.
     """
-    if not fresh:
-        return known
     recent = known | dict.fromkeys(fresh, offset)
     surplus = len(recent) - rules.max_recent_events
     if surplus <= 0:
         return recent
-    last_two = {offset, next(reversed(known.values()), offset)}
     oldest = list(islice(recent.items(), surplus + 1))
     for brought, ids in groupby(oldest, key=itemgetter(1)):
         names = [name for name, _ in ids]
         surplus -= len(names)
-        if surplus < 0 or brought in last_two:
+        if surplus < 0 or brought >= since:
             break
         for name in names:
             del recent[name]
+    for name in list(islice(recent, max(0, len(recent) - _MOST_IDS))):
+        del recent[name]
     return recent
+
+
+def _requests(known: list[Request], envelope: Envelope, offset: int) -> list[Request]:
+    """The last two requests. Envelopes of one have one time of arrival."""
+    if known and known[-1][0] == envelope.received_at_ms:
+        return known
+    return [*known[-1:], (envelope.received_at_ms, offset)]
 
 
 def _marks(raws: list[RawEvent], moments: list[Moment], rules: Rules) -> list[UserMark]:
