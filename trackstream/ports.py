@@ -170,11 +170,14 @@ class TouchCache(Protocol):
     ) -> str | None:
         """The deep link of that click, else of the newest with that fingerprint, else None."""
 
-    async def earlier_click(self, sight: str, click_id: str, ttl_ms: int) -> str | None:
-        """The click id that came with this sight in the last `ttl_ms`; None if this is the first.
+    async def earlier_click(self, sight: str, click: str, ttl_ms: int) -> str | None:
+        """The click that came with this sight in the last `ttl_ms`; None if this is the first.
 
-        Then this one is remembered.
+        Then this one is remembered, as this text.
         """
+
+    async def forget_click(self, sight: str, click: str) -> None:
+        """Remember this one no longer; another with its sight stays."""
 
     async def first_use(self, nonce: str, ttl_s: int) -> bool | None:
         """True once per nonce within `ttl_s` seconds, None if it cannot be known."""

@@ -172,6 +172,30 @@ async def test_the_same_click_twice_counts_once_and_leads_to_the_same_page(
     assert await service.metric('touches_total{kind="click",result="repeat"}') == 1
 
 
+async def test_a_click_that_repeats_another_gets_the_cookie_of_that(service: Service) -> None:
+    async def cookie(**headers: str) -> str:
+        service.client.session.cookie_jar.clear()
+        response = await click(service, **headers)
+        return str(response.cookies["trackstream_id"].value)
+
+    first = await cookie()
+    assert await cookie() == first  # both were sent before the browser had one
+    own = "abcdefghijklmnop"
+    assert await cookie(Cookie=f"trackstream_id={own}") == own  # somebody else's, of one network
+    touched = {key for key, _ in service.sink.records("identity")}
+    assert {key for key in touched if "cookie:" in key} == {f"shop|cookie:{first}"}
+
+
+async def test_a_click_that_was_lost_makes_no_other_a_repeat(service: Service) -> None:
+    service.sink.down = True
+    await click(service)
+    service.sink.down = False
+    again = await click(service)
+    assert clicks(service) == {again.headers["X-Trackstream-Click-Id"]}
+    assert await service.metric('touches_total{kind="click",result="lost"}') == 1
+    assert await service.metric('touches_total{kind="click",result="repeat"}') == 0
+
+
 async def test_other_clicks_are_not_the_same(service: Service) -> None:
     for path, agent in (
         ("/c/sale", ANDROID),
@@ -205,6 +229,11 @@ async def test_processes_know_each_others_clicks(redis_url: str) -> None:
         assert await one.earlier_click("s", "c-1", 60_000) is None
         assert await other.earlier_click("s", "c-2", 60_000) == "c-1"
         assert await other.earlier_click("t", "c-3", 1) is None
+        await other.forget_click("s", "c-2")
+        assert await other.earlier_click("s", "c-2", 60_000) == "c-1"
+        await one.forget_click("s", "c-1")
+        assert await other.earlier_click("s", "c-2", 60_000) is None
+        assert await other.earlier_click("s", "c-2", 60_000) is None  # asked again, not come again
     finally:
         await one.close()
         await other.close()

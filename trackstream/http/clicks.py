@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -26,6 +25,7 @@ from trackstream.core.touches import (
 from trackstream.http.client import COOKIE, client_ip, cookie_of, header
 from trackstream.http.links import link_of
 from trackstream.http.problems import Refusal, problem_response
+from trackstream.http.repeats import Noted, sight_of
 from trackstream.http.steps import Message, Parts, deliver, not_yet, run_steps
 from trackstream.ports import TrackingLink
 from trackstream.storage.patience import Patience
@@ -70,6 +70,10 @@ class Sighting(msgspec.Struct, eq=False):
     new_cookie: str | None = None
     destination: str = ""
     click_id: str = ""
+    touch_id: str = ""
+    sight: str | None = None
+    """Under which it is noted that it came; None: it is not."""
+    noted: str = ""
     unrecorded: str | None = None
     """Why there is no touch: `bot`, `prefetch`, `repeat`, or `lost`."""
     touch: Touch | None = None
@@ -137,26 +141,30 @@ async def _validate(sighting: Sighting, parts: Parts) -> Refusal | None:
         agent.os_name, web_url=link.web_url, android_url=link.android_url, ios_url=link.ios_url
     )
     sighting.click_id = click_id_of(sighting.query) or parts.new_id()
-    repeat_ms = parts.settings.click_repeat_ms
-    if sighting.kind == "click" and sighting.unrecorded is None and repeat_ms:
-        # the page that a repeated click leads to has to name the click that counts
-        earlier = await parts.cache.earlier_click(_sight(sighting), sighting.click_id, repeat_ms)
-        if earlier is not None:
-            sighting.click_id, sighting.unrecorded = earlier, "repeat"
+    sighting.touch_id = parts.new_id()
+    may_repeat = sighting.kind == "click" and parts.settings.click_repeat_ms > 0
+    if may_repeat and sighting.unrecorded is None:
+        await _refer_to_earlier(sighting, parts)
     return None
 
 
-def _sight(sighting: Sighting) -> str:
-    """What two clicks have in common that are one: a finger that hits twice, a page that reloads.
+async def _refer_to_earlier(sighting: Sighting, parts: Parts) -> None:
+    """If it repeats another click, lead to the page of that, with the cookie of that."""
+    visit, request = _known(sighting.visit), sighting.request
+    sighting.sight = sight_of(visit.ip, request.raw_path, visit.user_agent)
+    sighting.noted = Noted(sighting.touch_id, visit.cookie_id, sighting.click_id).text()
+    earlier = await parts.cache.earlier_click(
+        sighting.sight, sighting.noted, parts.settings.click_repeat_ms
+    )
+    if earlier is None:
+        return
+    sighting.unrecorded = "repeat"
+    _, cookie_id, sighting.click_id = Noted.of(earlier)
+    if sighting.new_cookie is not None and cookie_of(request) is None:
+        sighting.new_cookie = cookie_id  # one made for this click would be of no touch
 
-    The whole URL and not only its link: what else it carries may be a network's own click id.
-    """
-    visit = _known(sighting.visit)
-    text = f"{visit.ip} {sighting.request.raw_path} {visit.user_agent}"
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
 
-
-async def _key(sighting: Sighting, parts: Parts) -> Refusal | None:
+async def _key(sighting: Sighting, _: Parts) -> Refusal | None:
     if sighting.unrecorded is not None:
         return None
     touch = sighting.touch = touch_of(
@@ -164,7 +172,7 @@ async def _key(sighting: Sighting, parts: Parts) -> Refusal | None:
         _known(sighting.link),
         _known(sighting.visit),
         sighting.query,
-        touch_id=parts.new_id(),
+        touch_id=sighting.touch_id,
         click_id=sighting.click_id,
         destination=sighting.destination if sighting.kind == "click" else None,
     )
@@ -186,6 +194,8 @@ async def _produce(sighting: Sighting, parts: Parts) -> Refusal | None:
     )
     if refusal is not None:
         sighting.unrecorded = "lost"
+        if sighting.sight is not None:
+            await parts.cache.forget_click(sighting.sight, sighting.noted)
         parts.metrics.refusals.add((refusal.reason,))
         # A visitor who clicked wants the page, whatever becomes of our records.
         return None if is_click else refusal

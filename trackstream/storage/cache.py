@@ -6,7 +6,7 @@ import asyncio
 
 from trackstream.storage.expiring import Expiring
 from trackstream.storage.resting_redis import FAILED, TIMEOUT_S, RestingRedis
-from trackstream.storage.together import CLAIM, PUT, Item, Together
+from trackstream.storage.together import CLAIM, DROP, PUT, Item, Together
 from trackstream.storage.used import UsedOnce
 
 __all__ = ["RedisTouchCache"]
@@ -32,6 +32,7 @@ class RedisTouchCache:
         self._redis = RestingRedis(url, timeout_s=timeout_s)
         self._claims = Together(self._redis, CLAIM)
         self._puts = Together(self._redis, PUT)
+        self._drops = Together(self._redis, DROP)
         self._links = Expiring[str](_LOCAL_ENTRIES)
         self._nonces = UsedOnce(_LOCAL_NONCES)
         self._sights = Expiring[str](_LOCAL_ENTRIES)
@@ -40,6 +41,7 @@ class RedisTouchCache:
         """Close the connections."""
         await self._claims.close()
         await self._puts.close()
+        await self._drops.close()
         await self._redis.close()
 
     async def remember_touch(
@@ -90,23 +92,34 @@ class RedisTouchCache:
             return answer is None
         return True if self._nonces.whole else None
 
-    async def earlier_click(self, sight: str, click_id: str, ttl_ms: int) -> str | None:
-        """The click id that came with this sight in the last `ttl_ms`; None if this is the first.
+    async def earlier_click(self, sight: str, click: str, ttl_ms: int) -> str | None:
+        """The click that came with this sight in the last `ttl_ms`; None if this is the first.
 
         While the server is away: in this process.
         """
-        name = f"sight:{sight}"
-        answer: str | None = await self._claims.ask(Item(name, click_id, ttl_ms))
+        name = _sight(sight)
+        answer: str | None = await self._claims.ask(Item(name, click, ttl_ms))
         if answer is not FAILED:
-            return answer
+            return answer if answer != click else None  # a claim that was made twice, over a break
         earlier = self._sights.get(name)
         if earlier is None:
-            self._sights.put(name, click_id, ttl_ms / 1000)
+            self._sights.put(name, click, ttl_ms / 1000)
         return earlier
+
+    async def forget_click(self, sight: str, click: str) -> None:
+        """Remember this one no longer; another with its sight stays."""
+        name = _sight(sight)
+        if self._sights.get(name) == click:
+            self._sights.drop(name)
+        await self._drops.ask(Item(name, click, 0))
 
 
 def _click(app_id: str, click_id: str) -> str:
     return f"click:{app_id}:{click_id}"
+
+
+def _sight(sight: str) -> str:
+    return f"sight:{sight}"
 
 
 def _fingerprint(app_id: str, fingerprint: str) -> str:

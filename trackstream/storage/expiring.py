@@ -48,5 +48,9 @@ class Expiring(Generic[T]):
             del self._entries[oldest]
         self._entries[key] = (now_s + ttl_s, value)
 
+    def drop(self, key: str) -> None:
+        """Forget what is there, if anything is."""
+        self._entries.pop(key, None)
+
     def __len__(self) -> int:
         return len(self._entries)

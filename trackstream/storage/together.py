@@ -15,7 +15,7 @@ from trackstream.storage.resting_redis import FAILED
 if TYPE_CHECKING:
     from trackstream.storage.resting_redis import RestingRedis
 
-__all__ = ["CLAIM", "PUT", "Item", "Together"]
+__all__ = ["CLAIM", "DROP", "PUT", "Item", "Together"]
 
 _MOST = 200
 """Items of one question: while a script runs, Redis does nothing else."""
@@ -38,6 +38,14 @@ return KEYS
 """
 """Keeps a value under a key; the answer means nothing."""
 
+DROP = """
+for i, key in ipairs(KEYS) do
+    if redis.call('GET', key) == ARGV[2 * i - 1] then redis.call('DEL', key) end
+end
+return KEYS
+"""
+"""Forgets a key that has this value; the answer means nothing."""
+
 
 class Item(NamedTuple):
     """A key and what to keep there for so many milliseconds."""
@@ -52,7 +60,7 @@ class Together:
 
     Args:
         redis: who is asked.
-        script: `CLAIM` or `PUT`.
+        script: `CLAIM`, `PUT` or `DROP`.
     """
 
     def __init__(self, redis: RestingRedis, script: str) -> None:
