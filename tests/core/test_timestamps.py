@@ -20,6 +20,9 @@ NOON_MS = 1_752_148_800_000
         1_752_148_800,
         1_752_148_800.0,
         1_752_148_800_000,
+        "1752148800",
+        "1752148800.0",
+        "1752148800000",
     ],
 )
 def test_every_form_of_one_moment_is_the_same(value: object) -> None:
@@ -38,7 +41,13 @@ def test_a_leap_second_counts_as_the_second_before() -> None:
         ("2025-13-10T12:00:00Z", Reason.INVALID_VALUE),
         ("0000-01-01T00:00:00Z", Reason.INVALID_VALUE),
         ("٢٠٢٥-07-10T12:00:00Z", Reason.INVALID_VALUE),
-        ("1752148800", Reason.INVALID_VALUE),
+        ("1.75e9", Reason.INVALID_VALUE),
+        ("+1752148800", Reason.INVALID_VALUE),
+        (" 1752148800", Reason.INVALID_VALUE),
+        ("1752148800.", Reason.INVALID_VALUE),
+        ("٢٠٢٥", Reason.INVALID_VALUE),
+        ("9" * 15, Reason.TIMESTAMP_OUT_OF_RANGE),
+        ("9" * 16, Reason.INVALID_VALUE),
         ("", Reason.INVALID_VALUE),
         (float("nan"), Reason.INVALID_VALUE),
         (float("inf"), Reason.INVALID_VALUE),
@@ -57,6 +66,12 @@ def test_isoformat_round_trips_to_the_millisecond(moment: datetime) -> None:
     found = parse_timestamp(moment.isoformat())
     assert isinstance(found, int)
     assert datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=found) == whole
+
+
+@given(ms=st.integers(946_684_800_000, 4_102_444_800_000))
+def test_seconds_with_a_fraction_keep_their_millisecond(ms: int) -> None:
+    assert parse_timestamp(ms / 1000) == ms
+    assert parse_timestamp(f"{ms // 1000}.{ms % 1000:03d}") == ms
 
 
 def test_the_range_ends_a_day_ahead_and_at_the_year_2000() -> None:

@@ -1,4 +1,8 @@
-"""Timestamps as clients write them: RFC 3339 text, epoch seconds, or epoch milliseconds."""
+"""Timestamps as clients write them: RFC 3339 text, epoch seconds, or epoch milliseconds.
+
+A time that cannot be an event's is refused and not moved to one that could: its sender is told, the
+original is kept, and no report has an event at a time that nobody stated.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,7 @@ _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:(?:[0-5][0-9]|60)"
     r"(?:\.[0-9]{1,18})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
+_DIGITS = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,18})?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -31,7 +36,7 @@ def parse_timestamp(value: object) -> int | Reason:
     """Epoch milliseconds, or why there are none.
 
     Text is RFC 3339 (section 5.6), with its offset: local time without one means nothing here. A
-    leap second counts as the second before it.
+    leap second counts as the second before it. Digits are read as the number that they are.
     """
     if isinstance(value, str):
         return _parse_text(value)
@@ -39,7 +44,8 @@ def parse_timestamp(value: object) -> int | Reason:
         return Reason.WRONG_TYPE
     if isinstance(value, float) and not math.isfinite(value):
         return Reason.INVALID_VALUE
-    ms = int(value) if abs(value) >= _MILLISECONDS_FROM else int(value * 1000)
+    # Rounded: 1752148800.001 is a little less than that in binary, and 1 ms must not be lost.
+    ms = int(value) if abs(value) >= _MILLISECONDS_FROM else round(value * 1000)
     return ms if abs(ms) <= _LATEST_MS else Reason.TIMESTAMP_OUT_OF_RANGE
 
 
@@ -54,7 +60,9 @@ def check_range(at_ms: int, *, received_at_ms: int) -> Reason | None:
 
 def _parse_text(value: str) -> int | Reason:
     if not _RFC3339.fullmatch(value):
-        return Reason.INVALID_VALUE
+        if not _DIGITS.fullmatch(value):
+            return Reason.INVALID_VALUE
+        return parse_timestamp(float(value) if "." in value else int(value))
     if value[17:19] == "60":
         value = f"{value[:17]}59{value[19:]}"
     try:

@@ -22,8 +22,13 @@ _LIMITS = (
     f"At most {MAX_DEPTH} deep, {MAX_MEMBERS} members and {MAX_JSON_CHARS} characters of JSON."
 )
 TIMESTAMP: Schema = {
-    "description": "RFC 3339 with its offset, or seconds or milliseconds since 1970.",
-    "anyOf": [{"type": "string", "format": "date-time"}, {"type": "number"}, {"type": "null"}],
+    "description": "RFC 3339 with its offset, or seconds or milliseconds since 1970, also as text.",
+    "anyOf": [
+        {"type": "string", "format": "date-time"},
+        {"type": "string", "pattern": r"^-?[0-9]{1,15}(\.[0-9]{1,18})?$"},
+        {"type": "number"},
+        {"type": "null"},
+    ],
 }
 _TIMESTAMP = {"$ref": "#/components/schemas/Timestamp"}
 _TEXT: Schema = {"type": ["string", "null"]}
