@@ -113,6 +113,15 @@ def test_what_is_there_on_another_day_is_not_written_again(
     assert events(migrated_url) == [("e1", day), ("e2", day)]
 
 
+def test_an_id_that_another_subject_has_on_another_day_takes_nothing_away(
+    migrated_url: str,
+) -> None:
+    write(migrated_url, an_event_at(MIDNIGHT_MS + 1))
+    other = an_event("e1", timestamp_ms=MIDNIGHT_MS - 1, subject="demo|device:d2")
+    write(migrated_url, other)
+    assert events(migrated_url) == [("e1", "2025-07-09"), ("e1", "2025-07-10")]
+
+
 def test_other_events_and_other_apps_stay(migrated_url: str) -> None:
     late, early = MIDNIGHT_MS + 5, MIDNIGHT_MS - 5
     write(migrated_url, an_event_at(early), an_event("other", timestamp_ms=early))

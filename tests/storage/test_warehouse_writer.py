@@ -161,6 +161,30 @@ def test_an_event_counts_once_however_often_it_comes(warehouse: Warehouse) -> No
     assert len(warehouse.rows("SELECT * FROM fact_events")) == 4
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_an_id_that_is_another_subjects_is_refused_and_kept(
+    warehouse: Warehouse, *, together: bool
+) -> None:
+    first = an_event("1", subject="demo|device:dA", person="device:dA")
+    second = an_event("1", subject="demo|device:dB", person="device:dB", timestamp_ms=AT_MS + 7)
+    other_app = an_event("1", app_id="other", subject="other|device:dB")
+    if together:
+        written = warehouse.write(first, first, an_event("2"), second, second, other_app, b"odd")
+    else:
+        warehouse.write(first)
+        warehouse.write(first, an_event("2"), other_app, b"odd")
+        written = warehouse.write(second)
+    assert written["rejected"] == (2 if together else 1)
+    again = warehouse.write(second, an_event("3"), first)
+    assert (again["fact_events"], again["rejected"]) == (1, 0)
+    events = warehouse.rows("SELECT subject FROM fact_events WHERE event_id = '1' ORDER BY 1")
+    assert [row["subject"] for row in events] == ["demo|device:dA", "other|device:dB"]
+    [row] = warehouse.rows("SELECT * FROM rejected WHERE reasons = '{event_id_taken}'")
+    assert (row["app_id"], row["stage"], row["version"]) == ("demo", "warehouse", "1.2.3")
+    assert bytes(row["payload"]) == encode(second)
+    assert warehouse.rows("SELECT * FROM dim_users WHERE person = 'device:dB'") == []
+
+
 def test_days_of_any_year_are_made_when_they_are_needed(warehouse: Warehouse) -> None:
     days = [date(1, 1, 1), date(1969, 12, 31), date(2015, 5, 17), date(9999, 12, 31)]
     for number, day in enumerate(days):

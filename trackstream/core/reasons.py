@@ -44,6 +44,7 @@ class Reason(StrEnum):
     INVALID_PROPERTY = "invalid_property"
     TIMESTAMP_IN_FUTURE = "timestamp_in_future"
     TIMESTAMP_OUT_OF_RANGE = "timestamp_out_of_range"
+    EVENT_ID_TAKEN = "event_id_taken"
     RATE_LIMITED = "rate_limited"
     UNAVAILABLE = "unavailable"
     SPOOLED_TOO_LONG = "spooled_too_long"
@@ -82,6 +83,7 @@ HTTP_STATUS: dict[Reason, int] = {
     Reason.INVALID_PROPERTY: 422,
     Reason.TIMESTAMP_IN_FUTURE: 422,
     Reason.TIMESTAMP_OUT_OF_RANGE: 422,
+    Reason.EVENT_ID_TAKEN: 409,
     Reason.RATE_LIMITED: 429,
     Reason.UNAVAILABLE: 503,
     Reason.SPOOLED_TOO_LONG: 503,

@@ -45,7 +45,7 @@ _SEGMENT_FIELDS: dict[str, tuple[set[str], Schema]] = {
 """Fields of Segment's messages that only some types have."""
 EXAMPLE: dict[str, Any] = {
     "event": "purchase",
-    "event_id": "order-1001",
+    "event_id": "0b9e1c52-6f0e-4c65-9a3e-5d0f3f0c7a11",
     "timestamp": "2025-07-10T12:00:00Z",
     "sent_at": "2025-07-10T12:00:01Z",
     "user_id": "user-7",
@@ -96,6 +96,11 @@ _OTHERWISE: dict[str, Any] = {
     },
 }
 """The other ways to say the same."""
+
+_EVENT_ID = (
+    "Unique within the app, such as a UUID: two different events with one id are one. Without it "
+    "one is made, and told in the answer."
+)
 
 
 class _Noting(Fields):
@@ -198,6 +203,8 @@ def event_schema(*, named: bool = True) -> Schema:
         problems = _read({**EXAMPLE, **change}, schema)
         if problems:
             raise ValueError(f"the example is refused: {problems}")
+    event_id = schema["properties"]["event_id"]
+    event_id["description"] = f"{_EVENT_ID} {event_id['description']}"
     missing = _read({}, {"properties": {}}, default_name=None if named else "install")
     schema["required"] = [one.field for one in missing if one.reason is Reason.MISSING_FIELD]
     for name in schema["required"]:
@@ -228,7 +235,7 @@ def segment_schema(kind: str | None) -> Schema:
         kind: its type, where the path says it; None: it says its type itself.
     """
     properties: Schema = {
-        "messageId": {**_TEXT, "maxLength": 256},
+        "messageId": {**_TEXT, "maxLength": 256, "description": _EVENT_ID},
         "userId": {"type": ["string", "number", "null"]},
         "anonymousId": {"type": ["string", "number", "null"]},
         "context": {"type": ["object", "null"]},

@@ -62,6 +62,7 @@ class Batch:
         days: Days since 1970 of the events.
         other_days: Days on which earlier copies of some of them may be.
         next_offsets: By (topic, partition), the offset after the batch.
+        version: Of the program, for what is refused.
     """
 
     messages: Sequence[Message | _Refused]
@@ -69,6 +70,7 @@ class Batch:
     days: frozenset[int]
     other_days: frozenset[int]
     next_offsets: dict[tuple[str, int], int]
+    version: str
 
 
 def halves(batch: Batch, error: RowsRefusedError, *, version: str) -> list[Batch]:
@@ -102,20 +104,20 @@ def batches(messages: Sequence[Message | _Refused], *, version: str) -> Iterator
         if isinstance(record, Event):
             day, others = record.timestamp_ms // DAY_MS, other_days(record)
             if not rows.have_room(day, others):
-                yield rows.batch(messages[begin:number])
+                yield rows.batch(messages[begin:number], version)
                 rows, begin = _Rows(), number
             rows.days.add(day)
             rows.other_days |= others
         rows.add(record)
     if begin < len(messages):
-        yield rows.batch(messages[begin:])
+        yield rows.batch(messages[begin:], version)
 
 
 class _Rows:
     def __init__(self) -> None:
         self.days: set[int] = set()
         self.other_days: set[int] = set()
-        self._events: dict[tuple[str, str], Row] = {}
+        self._events: dict[tuple[str, str, str], Row] = {}
         self._sessions: dict[tuple[str, str], Session] = {}
         self._attributions: dict[tuple[str, str], Attribution] = {}
         self._revisions: list[Row] = []
@@ -129,7 +131,7 @@ class _Rows:
 
     def add(self, record: Record) -> None:
         if isinstance(record, Event):
-            event = (record.app_id, record.event_id)
+            event = (record.app_id, record.event_id, record.subject)
             # The first counts, as if they had come apart: the second may be of another day.
             if event not in self._events:
                 self._events[event] = event_row(record)
@@ -150,7 +152,7 @@ class _Rows:
         elif isinstance(record, Rejected):
             self._rejected.append(rejected_row(record))
 
-    def batch(self, messages: Sequence[Message | _Refused]) -> Batch:
+    def batch(self, messages: Sequence[Message | _Refused], version: str) -> Batch:
         rows = {
             "fact_events": self._events.values(),
             "fact_sessions": [session_row(one) for one in self._sessions.values()],
@@ -168,6 +170,7 @@ class _Rows:
             days=frozenset(self.days),
             other_days=frozenset(one for one in self.other_days if _FIRST_DAY <= one <= _LAST_DAY),
             next_offsets={(one.topic, one.partition): one.offset + 1 for one in messages},
+            version=version,
         )
 
 

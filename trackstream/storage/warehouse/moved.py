@@ -76,5 +76,6 @@ def _is_there(day: int) -> str:
         f"OR mine.event_at + {REACH_MS} {bounds} "
         f"OR mine.received_at {bounds} OR mine.client_at {bounds}) "
         f"AND (SELECT true FROM fact_events AS old WHERE old.event_day = DATE '1970-01-01' + {day} "
-        "AND old.app_id = mine.app_id AND old.event_id = mine.event_id))"
+        "AND old.app_id = mine.app_id AND old.event_id = mine.event_id "
+        "AND old.subject = mine.subject))"
     )

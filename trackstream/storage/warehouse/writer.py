@@ -12,9 +12,10 @@ import psycopg2
 from trackstream.storage.consumer.offsets import advance, by_cursor, claim
 from trackstream.storage.database import connect
 from trackstream.storage.errors import RowsRefusedError, StorageError, StorageUnavailableError
-from trackstream.storage.warehouse import persons
+from trackstream.storage.warehouse import moved, persons, taken
 from trackstream.storage.warehouse.days import Days
-from trackstream.storage.warehouse.moved import removal
+from trackstream.storage.warehouse.rows import rejected_row
+from trackstream.storage.warehouse.staging import as_csv
 from trackstream.storage.warehouse.statements import AFTER, DIMENSIONS, INSERTS, STAGED
 
 if TYPE_CHECKING:
@@ -100,7 +101,10 @@ class Writer:
             elif "fact_events" in batch.csv:
                 cursor.execute(persons.LOCK_SHARED)
             for table in batch.csv:
-                written[table] += _merge(cursor, table, batch)
+                if table == "fact_events":
+                    written += _merge_events(cursor, batch)
+                else:
+                    written[table] += _merge(cursor, table, batch.csv[table])
             if "fact_events" in batch.csv or "attributions" in batch.csv:
                 for table, statement in DIMENSIONS.items():
                     cursor.execute(statement)
@@ -151,13 +155,34 @@ class Writer:
         return self._connection
 
 
-def _merge(cursor: Any, table: str, batch: Batch) -> int:
+def _merge(cursor: Any, table: str, rows: bytes) -> int:
     """Stage a table's rows, and have them in it; how many are new."""
-    cursor.copy_expert(STAGED[table].copy, io.BytesIO(batch.csv[table]), _CHUNK_BYTES)
-    if table == "fact_events" and batch.other_days:
-        cursor.execute(removal(batch.other_days))
+    _stage(cursor, table, rows)
     cursor.execute(INSERTS[table])
     new: int = cursor.rowcount
     if table in AFTER:
         cursor.execute(AFTER[table])
     return new
+
+
+def _merge_events(cursor: Any, batch: Batch) -> Counter[str]:
+    """Have the batch's events in their table, and in `rejected` those whose id is another's."""
+    staged = _stage(cursor, "fact_events", batch.csv["fact_events"])
+    if batch.other_days:
+        cursor.execute(moved.removal(batch.other_days))
+        staged -= cursor.rowcount
+    cursor.execute(INSERTS["fact_events"])
+    written = Counter(fact_events=cursor.rowcount)
+    if written["fact_events"] < staged:
+        cursor.execute(taken.removal(batch.days))
+        refused = taken.rejections(batch, cursor.fetchall())
+        if refused:
+            rows = as_csv(rejected_row(one) for one in refused)
+            written["rejected"] = _merge(cursor, "rejected", rows)
+    return written
+
+
+def _stage(cursor: Any, table: str, rows: bytes) -> int:
+    cursor.copy_expert(STAGED[table].copy, io.BytesIO(rows), _CHUNK_BYTES)
+    staged: int = cursor.rowcount
+    return staged
