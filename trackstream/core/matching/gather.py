@@ -15,7 +15,15 @@ import msgspec
 from trackstream.core.credits import MODELS, credits_of
 from trackstream.core.matching.decide import Decision, Found, FoundPrior, decide
 from trackstream.core.matching.told import attribution, outcomes, probes, subject_outcome
-from trackstream.core.records import Answer, Attribution, Conversion, Credit, Outcome, Probe
+from trackstream.core.records import (
+    Answer,
+    Attribution,
+    Conversion,
+    Credit,
+    Outcome,
+    Prior,
+    Probe,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -103,7 +111,7 @@ def gather(
     before = state or _new(answer.conversion, at_ms, rules)
     replay = offset <= before.applied
     known = set(before.depths)
-    after = _opened(_collected(before, answer), rules)
+    after = _opened(_bounded(_collected(before, answer), rules), rules)
     after = msgspec.structs.replace(after, applied=max(offset, after.applied))
     asked = [i for i in after.depths if replay or i not in known]
     return _settled(after, asked, at_ms=at_ms, rules=rules, models=models, replay=replay)
@@ -154,6 +162,28 @@ def _collected(state: ConversionState, answer: Answer) -> ConversionState:
     return msgspec.structs.replace(
         state, found=found, priors=priors, links=links, answered=answered
     )
+
+
+def _bounded(state: ConversionState, rules: Rules) -> ConversionState:
+    """The newest touches, and of the earlier conversions installs and returns before all events.
+
+    One identifier's owner knows as many; the identifiers of a conversion may be many. What is kept
+    follows from what each of them is, so it does not depend on the order of the answers.
+    """
+    found, priors = state.found, state.priors
+    if len(found) > rules.max_touches:
+        newest = sorted(found, key=lambda key: (found[key].touch.at_ms, key))[-rules.max_touches :]
+        found = {key: found[key] for key in newest}
+    if len(priors) > rules.max_probes:
+        first = sorted(priors, key=lambda key: _weight(priors[key].prior))[-rules.max_probes :]
+        priors = {key: priors[key] for key in first}
+    if found is state.found and priors is state.priors:
+        return state
+    return msgspec.structs.replace(state, found=found, priors=priors)
+
+
+def _weight(prior: Prior) -> tuple[bool, int, str]:
+    return prior.kind != "event", prior.at_ms, prior.conversion_id
 
 
 def _with(known: Iterable[str], more: Iterable[str]) -> list[str]:

@@ -13,6 +13,7 @@ import msgspec
 
 from trackstream.core.identifiers import is_probabilistic
 from trackstream.core.matching.horizon import horizon_ms
+from trackstream.core.matching.short import shortened
 from trackstream.core.records import Answer, Conversion, Link, Outcome, Prior, Probe, Touch
 
 if TYPE_CHECKING:
@@ -62,12 +63,13 @@ def own(
         case Probe():
             return _probed(before, message, identifier, rules)
         case Outcome():
-            return _decided(before, message, identifier)
+            return _decided(before, message, identifier, rules)
 
 
 def _touched(
     state: IdentifierState, touch: Touch, identifier: str, rules: Rules
 ) -> tuple[IdentifierState, list[Answer]]:
+    touch = shortened(touch)
     others = [one for one in state.touches if one.touch_id != touch.touch_id]
     kept = sorted([touch, *others], key=lambda one: (one.at_ms, one.touch_id), reverse=True)
     news = [
@@ -121,7 +123,7 @@ def _probed(
 
 
 def _decided(
-    state: IdentifierState, outcome: Outcome, identifier: str
+    state: IdentifierState, outcome: Outcome, identifier: str, rules: Rules
 ) -> tuple[IdentifierState, list[Answer]]:
     others = [one for one in state.priors if one.conversion_id != outcome.conversion_id]
     old = next((one for one in state.priors if one.conversion_id == outcome.conversion_id), None)
@@ -132,9 +134,10 @@ def _decided(
             at_ms=outcome.at_ms,
             revision=outcome.revision,
             method=outcome.method,
-            touch=outcome.touch,
+            touch=shortened(outcome.touch) if outcome.touch else None,
         )
-        state = msgspec.structs.replace(state, priors=[now, *others])
+        priors = [now, *others][: rules.max_probes]
+        state = msgspec.structs.replace(state, priors=priors)
     return state, _tell(state, outcome.conversion_id, identifier)
 
 
