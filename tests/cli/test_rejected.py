@@ -21,6 +21,7 @@ from trackstream.cli.rejected_replay import why_not
 from trackstream.core.records import Envelope, RawEvent, Rejected
 from trackstream.core.resending import inflated, resendable
 from trackstream.settings import Settings
+from trackstream.storage.migrations import migrate
 from trackstream.storage.rejections import Kept
 from trackstream.storage.topics import bootstrap_servers, ensure_topics
 
@@ -212,3 +213,25 @@ def test_a_long_original_is_left_only_if_it_was_cut() -> None:
     spooled = msgspec.structs.replace(request, rejected_id="spool:raw:1", origin="raw")
     assert why_not(spooled) == ""
     assert why_not(msgspec.structs.replace(spooled, origin=None))
+
+
+def test_a_terminal_shows_nothing_that_a_sender_has_put_in_to_steer_it(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(data_dir=tmp_path, postgres_url=database_url)
+    migrate(database_url)
+    payload = b'{"event": "\\ud800", "properties": {"\x7f\xc2\x9b2J": "\\u001b[2J"}}'
+    write(database_url, refused("r-odd", payload, detail="properties.\x1b[2J is not defined"))
+    for name, value in settings.environ().items():
+        monkeypatch.setenv(name, value)
+    for arguments in (
+        ("list",),
+        ("show", "r-odd"),
+        ("list", "--json"),
+        ("show", "r-odd", "--json"),
+    ):
+        result = invoke(*arguments)
+        assert result.exit_code == 0, result.output
+        steering = {one for one in result.stdout if not one.isprintable()} - {"\n"}
+        assert not steering
+    assert "properties.\ufffd[2J" in invoke("show", "r-odd").stdout

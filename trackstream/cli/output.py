@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,10 +12,11 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["WIDE", "json_option", "moment", "print_rich", "show"]
+__all__ = ["WIDE", "harmless", "json_option", "moment", "print_rich", "show"]
 
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
+_UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 WIDE = 2_000
 """Columns where there is no terminal to ask."""
 
@@ -38,7 +40,8 @@ def show(
         empty: What to say on standard error when there are no rows.
     """
     if as_json:
-        click.echo(json.dumps([dict(row) for row in rows], default=str, ensure_ascii=False))
+        text = json.dumps([dict(row) for row in rows], default=str, ensure_ascii=False)
+        click.echo(_UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
         return
     if not rows:
         click.echo(empty, err=True)
@@ -51,6 +54,11 @@ def show(
     for row in rows:
         table.add_row(*(Text(_cell(row[column]), overflow="fold") for column in columns))
     print_rich(table)
+
+
+def harmless(text: str) -> str:
+    """The text as a terminal may have it: what a sender has put in to steer it is U+FFFD."""
+    return text if text.isprintable() else _UNSHOWN.sub("\ufffd", text)
 
 
 def print_rich(*things: Any) -> None:
@@ -67,7 +75,8 @@ def print_rich(*things: Any) -> None:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return harmless(text)
 
 
 def moment(at_ms: int, *, exact: bool = False) -> str:

@@ -9,7 +9,7 @@ import click
 
 from trackstream.cli.base import Problem, example
 from trackstream.cli.database import database
-from trackstream.cli.output import json_option, moment, show
+from trackstream.cli.output import harmless, json_option, moment, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,8 +95,8 @@ def show_one(rejected_id: str, *, as_json: bool) -> None:
     for name, value in row.items():
         if value not in (None, ""):
             told = ", ".join(value) if isinstance(value, list) else value
-            click.echo(f"{name + ':':15} {told}")
-    click.echo(f"\n{text}")
+            click.echo(f"{name + ':':15} {harmless(str(told))}")
+    click.echo(f"\n{harmless(text)}")
 
 
 @rejected.command(

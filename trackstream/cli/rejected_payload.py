@@ -8,6 +8,7 @@ import msgspec
 
 from trackstream import codec
 from trackstream.core.resending import inflated
+from trackstream.core.texts import clean
 
 __all__ = ["readable"]
 
@@ -15,10 +16,13 @@ _HEX_BYTES_IN_A_LINE = 32
 
 
 def readable(payload: bytes) -> tuple[str, str]:
-    """What it is (`json`, a record's name, `text` or `hex`), and the text, laid out over lines."""
+    """What it is (`json`, a record's name, `text` or `hex`), and the text, laid out over lines.
+
+    Half an emoji, which UTF-8 cannot say, is U+FFFD.
+    """
     body = inflated(payload)
     try:
-        return "json", json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+        return "json", clean(json.dumps(json.loads(body), indent=2, ensure_ascii=False))
     except (ValueError, RecursionError):
         pass
     try:
