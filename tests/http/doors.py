@@ -47,9 +47,9 @@ async def door(
         await service.stop()
 
 
-async def told(port: int, request: bytes) -> bytes:
+async def told(port: int, request: bytes, *, tls: ssl.SSLContext | None = None) -> bytes:
     """What is answered until the connection ends."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
     writer.write(request)
     async with asyncio.timeout(20):
         answer = await reader.read()

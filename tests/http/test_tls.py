@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.http.doors import door, told
 from tests.http.served import running
 from trackstream.http.server import serve
 from trackstream.settings import Settings, SettingsError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trackstream.ports import Key
+    from trackstream.storage.user_agents import UaParser
 
 
 def write_certificate(chain: Path, key: Path, name: str) -> None:
@@ -100,3 +102,38 @@ def test_a_certificate_that_cannot_be_used_names_its_settings(tmp_path: Path) ->
     for name in ("bad.pem", "absent.pem"):
         with pytest.raises(SettingsError, match="TRACKSTREAM_TLS_CERTIFICATE"):
             serve(Settings(tls_certificate=tmp_path / name))
+
+
+async def test_connections_that_only_shake_hands_count_and_end(
+    user_agents: UaParser, tmp_path: Path
+) -> None:
+    chain, private = tmp_path / "chain.pem", tmp_path / "key.pem"
+    write_certificate(chain, private, "a")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain, private)
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    ask = b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+    async with door(user_agents, tls=context, max_connections=10, idle_timeout_s=3) as port:
+        assert (await told(port, ask, tls=trusting)).startswith(b"HTTP/1.1 200 ")
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(90)]
+        # 10 wait for a handshake and 64 to be told that there are too many
+        closed = [asyncio.create_task(reader.read()) for reader, _ in silent]
+        done, held = await asyncio.wait(closed, timeout=1)
+        assert (len(done), len(held)) == (16, 74)
+        async with asyncio.timeout(8):
+            await asyncio.gather(*closed, return_exceptions=True)
+        for _, writer in silent:
+            writer.close()
+
+        late = [await asyncio.open_connection("127.0.0.1", port) for _ in range(10)]
+        assert (await told(port, ask, tls=trusting)).startswith(b"HTTP/1.1 503 ")
+        for _, writer in late:
+            writer.write(b"no TLS at all, and no secret")
+            writer.close()
+        async with asyncio.timeout(8):
+            while not (await told(port, ask, tls=trusting)).startswith(  # noqa: ASYNC110 - of which nobody here hears
+                b"HTTP/1.1 200 "
+            ):
+                await asyncio.sleep(0.05)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from trackstream.core.reasons import Reason
 from trackstream.http.connections import Connection, connection_options, expecting
+from trackstream.http.handshakes import Handshakes
 from trackstream.http.problems import Refusal, problem_response
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ __all__ = ["ABORT_S", "Listening", "end", "holds"]
 _BACKLOG = 1_024
 _BUSY_S = 2.0
 """How long a connection too many may take to say what it wants."""
+_MOST_BUSY = 64
+"""Connections too many that may shake hands at a time, to be told."""
+_HANDSHAKE_S = 10
+"""Longest time for a handshake."""
 ABORT_S = 1.0
 """How long what is cancelled may take to end."""
 _POLL_S = 0.02
@@ -54,21 +59,40 @@ class Listening:
         self._max_connections = settings.max_connections
         self._options = connection_options(settings)
         self._refused = refused
-        self._listening: asyncio.Server | None = None
+        self._idle_timeout_s = settings.idle_timeout_s
+        self._listening: asyncio.Server | Handshakes | None = None
 
     async def start(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Take connections from now on."""
-        self._listening = await asyncio.get_running_loop().create_server(
-            self._connected, sock=listener, backlog=_BACKLOG, ssl=tls
+        if tls is None:
+            self._listening = await asyncio.get_running_loop().create_server(
+                self._connected, sock=listener, backlog=_BACKLOG
+            )
+            return
+        self._listening = handshakes = Handshakes(
+            listener,
+            tls,
+            timeout_s=min(_HANDSHAKE_S, self._idle_timeout_s),
+            protocol=lambda: self._to_shake(handshakes),
         )
+        handshakes.start(_BACKLOG)
 
     def stop(self) -> None:
         """Take no more; those that there are stay."""
-        if self._listening is not None:
+        if isinstance(self._listening, Handshakes):
+            self._listening.stop()
+        elif self._listening is not None:
             self._listening.close()
 
-    def _connected(self) -> asyncio.Protocol:
-        if self._max_connections and len(self._server.connections) >= self._max_connections:
+    def _to_shake(self, handshakes: Handshakes) -> asyncio.Protocol | None:
+        """Who serves the next; nobody if too many are about to be told so already."""
+        protocol = self._connected(handshakes.under_way(Connection))
+        is_told = not isinstance(protocol, _Busy) or handshakes.under_way(_Busy) < _MOST_BUSY
+        return protocol if is_told else None
+
+    def _connected(self, under_way: int = 0) -> asyncio.Protocol:
+        there = len(self._server.connections) + under_way
+        if self._max_connections and there >= self._max_connections:
             self._refused(Reason.UNAVAILABLE, 503)
             return _Busy()
         return Connection(self._server, refused=self._refused, **self._options)
