@@ -39,6 +39,10 @@ def step(context: Context) -> Step:
                     # from any identifier is its answer.
                     context.metrics.count("trackstream_late_news_total", agent=AGENT)
                     return
+                if before is not None and before.conversion.subject != record.conversion.subject:
+                    # Another subject's event of the same id: an id names the first one.
+                    context.metrics.count("trackstream_contested_answers_total", agent=AGENT)
+                    return
                 after, outcome = decider.gather(before, record, at)
                 finish(key, before, after, outcome, effects, at.ms)
             case Tick():
