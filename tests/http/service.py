@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from aiohttp.test_utils import TestClient, TestServer
 
 from trackstream import codec
+from trackstream.core.records import Touch
 from trackstream.core.signing import signed_headers
 from trackstream.http.collector import create_collector
 from trackstream.ports import App, Key, TrackingLink, Undelivered
@@ -16,6 +18,8 @@ from trackstream.settings import Settings
 from trackstream.storage.cache import RedisTouchCache
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from aiohttp import ClientResponse, web
 
     from trackstream.core.records import Record
@@ -186,6 +190,26 @@ class Service:
         prefix = f"trackstream_collector_{line} "
         found = [one for one in text.splitlines() if one.startswith(prefix)]
         return float(found[0].removeprefix(prefix)) if found else 0
+
+
+@asynccontextmanager
+async def served(user_agents: UserAgentLookup, **settings: Any) -> AsyncIterator[Service]:
+    service = Service(user_agents, **settings)
+    await service.start()
+    try:
+        yield service
+    finally:
+        await service.stop()
+
+
+async def click(service: Service, path: str = "/c/sale", **headers: str) -> Any:
+    headers.setdefault("User-Agent", ANDROID)
+    return await service.client.get(path, allow_redirects=False, headers=headers)
+
+
+def clicks(service: Service) -> set[str | None]:
+    records = [one for _, one in service.sink.records("identity")]
+    return {one.click_id for one in records if isinstance(one, Touch)}
 
 
 async def refused(response: ClientResponse, status: int, reason: str) -> dict[str, Any]:

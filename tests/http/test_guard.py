@@ -1,38 +1,24 @@
-"""Who gets in, how often, and what a click that repeats itself counts."""
+"""Who gets in, behind which proxies, and how often."""
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+import os
+from typing import TYPE_CHECKING
 
-from tests.http.service import ANDROID, EVENT, IPHONE, WRITE_KEY, Service, refused
+from tests.http.service import (
+    EVENT,
+    NOW_MS,
+    SERVER_KEY,
+    WRITE_KEY,
+    click,
+    refused,
+    served,
+)
 from trackstream.core.records import Envelope, Touch
-from trackstream.storage.cache import RedisTouchCache
+from trackstream.core.signing import signed_headers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from trackstream.storage.user_agents import UaParser
-
-
-@asynccontextmanager
-async def served(user_agents: UaParser, **settings: Any) -> AsyncIterator[Service]:
-    service = Service(user_agents, **settings)
-    await service.start()
-    try:
-        yield service
-    finally:
-        await service.stop()
-
-
-async def click(service: Service, path: str = "/c/sale", **headers: str) -> Any:
-    headers.setdefault("User-Agent", ANDROID)
-    return await service.client.get(path, allow_redirects=False, headers=headers)
-
-
-def clicks(service: Service) -> set[str | None]:
-    records = [one for _, one in service.sink.records("identity")]
-    return {one.click_id for one in records if isinstance(one, Touch)}
 
 
 async def test_an_address_that_sends_too_much_is_told_when_to_come_back(
@@ -51,6 +37,36 @@ async def test_an_address_that_sends_too_much_is_told_when_to_come_back(
         assert await service.metric('refusals_total{reason="rate_limited"}') == 2
         assert service.sink.calls == 3
         assert (await service.client.get("/health/live")).status == 200
+
+
+async def test_unknown_paths_and_preflights_count_as_well(user_agents: UaParser) -> None:
+    asked = [("GET", "/nope"), ("PUT", "/c/sale"), ("OPTIONS", "/v1/event"), ("OPTIONS", "/v1/t")]
+    for method, path in asked:
+        async with served(user_agents, rate_limit_ip_per_s=1, rate_limit_burst_s=2) as service:
+            statuses = [(await service.client.request(method, path)).status for _ in range(4)]
+            assert statuses[2:] == [429, 429], (method, path, statuses)
+            assert 429 not in statuses[:2]
+            await refused(await service.client.request(method, path), 429, "rate_limited")
+        async with served(user_agents, blocked_networks="127.0.0.0/8") as service:
+            await refused(await service.client.request(method, path), 403, "forbidden")
+
+
+async def test_the_limit_of_a_key_is_one_for_all_that_it_is_used_for(
+    user_agents: UaParser,
+) -> None:
+    async with served(user_agents, rate_limit_key_per_s=1, rate_limit_burst_s=2) as service:
+        path = "/v1/attributions/x/explain"
+        for status in (503, 503, 429):  # it has no database to ask
+            headers = signed_headers(
+                *(SERVER_KEY.key_id, SERVER_KEY.secret or ""),
+                method="GET",
+                path=path,
+                body=b"",
+                now_s=NOW_MS // 1000,
+                nonce=os.urandom(8).hex(),
+            )
+            assert (await service.client.get(path, headers=headers)).status == status
+        await refused(await service.signed("/v1/event", EVENT), 429, "rate_limited")
 
 
 async def test_a_key_that_is_used_too_much_costs_nothing_more(user_agents: UaParser) -> None:
@@ -158,85 +174,6 @@ async def test_what_a_client_puts_before_the_proxys_words_does_not_hide_it(
         response = await service.post("/v1/event", EVENT, headers={"Forwarded": "for=x"})
         await refused(response, 400, "malformed_request")
         assert service.sink.sent == []
-
-
-async def test_the_same_click_twice_counts_once_and_leads_to_the_same_page(
-    service: Service,
-) -> None:
-    first = await click(service)
-    again = await click(service)
-    assert again.status == 302
-    assert again.headers["Location"] == first.headers["Location"]
-    assert "X-Trackstream-Click-Id" not in again.headers
-    assert clicks(service) == {first.headers["X-Trackstream-Click-Id"]}
-    assert await service.metric('touches_total{kind="click",result="repeat"}') == 1
-
-
-async def test_a_click_that_repeats_another_gets_the_cookie_of_that(service: Service) -> None:
-    async def cookie(**headers: str) -> str:
-        service.client.session.cookie_jar.clear()
-        response = await click(service, **headers)
-        return str(response.cookies["trackstream_id"].value)
-
-    first = await cookie()
-    assert await cookie() == first  # both were sent before the browser had one
-    own = "abcdefghijklmnop"
-    assert await cookie(Cookie=f"trackstream_id={own}") == own  # somebody else's, of one network
-    touched = {key for key, _ in service.sink.records("identity")}
-    assert {key for key in touched if "cookie:" in key} == {f"shop|cookie:{first}"}
-
-
-async def test_a_click_that_was_lost_makes_no_other_a_repeat(service: Service) -> None:
-    service.sink.down = True
-    await click(service)
-    service.sink.down = False
-    again = await click(service)
-    assert clicks(service) == {again.headers["X-Trackstream-Click-Id"]}
-    assert await service.metric('touches_total{kind="click",result="lost"}') == 1
-    assert await service.metric('touches_total{kind="click",result="repeat"}') == 0
-
-
-async def test_other_clicks_are_not_the_same(service: Service) -> None:
-    for path, agent in (
-        ("/c/sale", ANDROID),
-        ("/c/sale", IPHONE),
-        ("/c/sale?click_id=c-1", ANDROID),
-        ("/c/sale?click_id=c-2", ANDROID),
-        ("/v1/click?cid=cmp001", ANDROID),
-    ):
-        response = await click(service, path, **{"User-Agent": agent})
-        assert "X-Trackstream-Click-Id" in response.headers
-    assert len(clicks(service)) == 5
-
-
-async def test_a_click_with_an_id_of_its_own_repeats_itself_too(service: Service) -> None:
-    for _ in range(3):
-        assert (await click(service, "/c/sale?click_id=c-1")).status == 302
-    touches = [one for _, one in service.sink.records("identity")]
-    assert len({one.touch_id for one in touches if isinstance(one, Touch)}) == 1
-
-
-async def test_after_its_time_a_click_is_another(user_agents: UaParser) -> None:
-    async with served(user_agents, click_repeat_ms=0) as service:
-        await click(service)
-        await click(service)
-        assert len(clicks(service)) == 2
-
-
-async def test_processes_know_each_others_clicks(redis_url: str) -> None:
-    one, other = (RedisTouchCache(redis_url, timeout_s=5) for _ in range(2))
-    try:
-        assert await one.earlier_click("s", "c-1", 60_000) is None
-        assert await other.earlier_click("s", "c-2", 60_000) == "c-1"
-        assert await other.earlier_click("t", "c-3", 1) is None
-        await other.forget_click("s", "c-2")
-        assert await other.earlier_click("s", "c-2", 60_000) == "c-1"
-        await one.forget_click("s", "c-1")
-        assert await other.earlier_click("s", "c-2", 60_000) is None
-        assert await other.earlier_click("s", "c-2", 60_000) is None  # asked again, not come again
-    finally:
-        await one.close()
-        await other.close()
 
 
 async def test_the_cookies_attributes_are_settings(user_agents: UaParser) -> None:

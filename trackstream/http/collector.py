@@ -22,7 +22,7 @@ from trackstream.http.ingest import DIALECTS, Kind
 from trackstream.http.openapi.views import description_routes
 from trackstream.http.operators import for_operators
 from trackstream.http.posts import always, post_handler
-from trackstream.http.problems import no_route, problem_response, unexpected
+from trackstream.http.problems import Refusal, no_route, problem_response, unexpected
 from trackstream.http.registry import registry_routes
 from trackstream.http.segment import segment_handlers
 from trackstream.http.segment_settings import metrics_handler, settings_handler
@@ -98,7 +98,7 @@ def create_collector(
         guard=guard or Guard(settings),
         geo=geo,
     )
-    application = web.Application(middlewares=[problems(parts.metrics.refused)])
+    application = web.Application(middlewares=[problems(parts.metrics.refused, parts.guard)])
     add_routes(application, parts)
     return application
 
@@ -159,7 +159,7 @@ class _Routes:
         counting = counted(route, guarded(handler, parts), parts)
         self._router.add_post(path, counting, expect_handler=_expected)
         self._shortcuts.add("POST", path, counting)
-        asking = counted("preflight", self._preflight, parts)
+        asking = counted("preflight", guarded(self._preflight, parts), parts)
         self._router.add_route("OPTIONS", path, asking, expect_handler=_expected)
 
     async def _preflight(self, request: web.Request) -> web.Response:
@@ -178,11 +178,12 @@ async def _expected(request: web.Request) -> web.Response | None:
     return None
 
 
-def problems(refused: Callable[[str, int], None]) -> Middleware:
+def problems(refused: Callable[[str, int], None], guard: Guard | None = None) -> Middleware:
     """A middleware that answers unknown paths and methods with problem documents, too.
 
     Args:
         refused: counts them, by reason and status.
+        guard: says who may ask for them, and how often.
     """
 
     @web.middleware
@@ -194,10 +195,16 @@ def problems(refused: Callable[[str, int], None]) -> Middleware:
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            refusal = no_route(error)
+            refusal = None if guard is None else await _kept_out(request, guard)
+            refusal = refusal or no_route(error)
             response = problem_response(refusal)
             refused(refusal.reason, response.status)
             show_to_origin(request, response)
             return response
 
     return answer
+
+
+async def _kept_out(request: web.Request, guard: Guard) -> Refusal | None:
+    seen = guard.seen(request)
+    return seen if isinstance(seen, Refusal) else await guard.admit(seen)

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from trackstream.core.reasons import Reason
 from trackstream.core.texts import has_controls
-from trackstream.http.authentication import authenticate
+from trackstream.http.authentication import Caller, authenticate
 from trackstream.http.bodies import read_body
 from trackstream.http.problems import Refusal, problem_response
 from trackstream.http.steps import not_yet
@@ -42,7 +42,7 @@ def explain_handler(parts: Parts) -> Callable[[web.Request], Awaitable[web.Respo
     return handle
 
 
-async def _explained(request: web.Request, parts: Parts) -> Explanation | Refusal:
+async def _reader(request: web.Request, parts: Parts) -> Caller | Refusal:
     settings = parts.settings
     body = await read_body(request, settings.max_body_bytes, timeout_s=settings.body_timeout_s)
     if isinstance(body, Refusal):
@@ -57,6 +57,14 @@ async def _explained(request: web.Request, parts: Parts) -> Explanation | Refusa
     )
     if isinstance(caller, Refusal):
         return not_yet(caller, parts)
+    limited = None if parts.guard is None else await parts.guard.admit_key(caller.key_id)
+    return limited or caller
+
+
+async def _explained(request: web.Request, parts: Parts) -> Explanation | Refusal:
+    caller = await _reader(request, parts)
+    if isinstance(caller, Refusal):
+        return caller
     name = request.match_info["id"]
     if has_controls(name):  # no id has them, and PostgreSQL takes no text with a NUL
         return Refusal(Reason.UNKNOWN_CONVERSION, "no id has control characters")

@@ -62,7 +62,7 @@ async def run_process(
     backing = Backing(settings)
     parts = backing.parts(stopping=stop.is_set, gather=shared.gather if shared else None)
     metrics = parts.metrics
-    application = web.Application(middlewares=[problems(metrics.refused)])
+    application = web.Application(middlewares=[problems(metrics.refused, parts.guard)])
     add_routes(application, parts)
     runner = web.AppRunner(application, shutdown_timeout=ABORT_S)
     refresh = partial(backing.show, metrics)

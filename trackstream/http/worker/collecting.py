@@ -83,7 +83,7 @@ def mount_collector(
     """
     backing = Backing(settings)
     parts = backing.parts(stopping=stopping)
-    collector = web.Application(middlewares=[problems(parts.metrics.refused)])
+    collector = web.Application(middlewares=[problems(parts.metrics.refused, parts.guard)])
     add_routes(collector, parts)
 
     async def ready(_: web.Request) -> web.Response:
