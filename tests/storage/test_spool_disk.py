@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import resource
+import shutil
 import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.storage.spooling import Kafka, one, started, until
+from trackstream.http.backing import missing_log
 from trackstream.settings import Settings
 from trackstream.storage.spool.file import SpoolFile
 from trackstream.storage.spool.slots import take_slot
-from trackstream.storage.spool.state import SpoolFullError, SpoolUnusableError
+from trackstream.storage.spool.state import SpoolFullError, SpoolState, SpoolUnusableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from trackstream.storage.spool.file import Stored
+
+
+@pytest.fixture(autouse=True)
+def looking_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trackstream.storage.spool.sink._LOOK_EVERY_S", 0.05)
 
 
 @pytest.fixture
@@ -79,6 +89,81 @@ async def test_a_disk_that_is_full_refuses_and_loses_nothing(
     assert kafka.values() == [b"before", b"after"]
 
 
+async def test_a_full_disk_is_emptied_into_kafka_and_nothing_comes_twice(
+    kafka: Kafka, settings: Settings
+) -> None:
+    kafka.ready = False
+    kept: list[bytes] = []
+    behind = b"x" * 450_000
+    async with started(kafka, settings) as sink:
+        with full_disk(400_000):
+            while sink.accepting:
+                with contextlib.suppress(SpoolUnusableError):
+                    await sink.send(one(b"%05d" % len(kept) + b"x" * 5_000))
+                    kept.append(b"%05d" % len(kept) + b"x" * 5_000)
+            assert len(kept) > 10
+            assert missing_log(sink, kafka_ready=False) == ["kafka"]
+            kafka.ready, kafka.away = True, True
+            assert missing_log(sink, kafka_ready=True) == ["spool"]
+            waiting = asyncio.create_task(sink.send(one(behind)))
+            await until(lambda: sink.state.errors >= 2)
+            kafka.away = False
+            await waiting
+            assert sink.state.messages == 0
+            assert missing_log(sink, kafka_ready=True) == missing_log(sink, kafka_ready=False) == []
+            await sink.send(one(b"direct"))
+            assert kafka.values() == [*kept, behind, b"direct"]
+            kafka.ready = False
+            await sink.send(one(b"again"))
+        kafka.ready = True
+        await until(lambda: not sink.state.messages)
+    assert kafka.values()[-1] == b"again"
+
+
+@pytest.mark.parametrize("how", ["closed", "killed"])
+def test_what_is_there_is_read_from_a_disk_that_takes_nothing(tmp_path: Path, how: str) -> None:
+    slot = take_slot(tmp_path)
+    file = SpoolFile(slot)
+    for number in range(20):
+        assert file.append([one(b"%d" % number)], at_ms=7, max_bytes=10_000) == [True]
+    if how == "killed":
+        for path in slot.files():
+            if path.exists():
+                shutil.copy(path, tmp_path / f"kept{path.name}")
+    file.close()
+    if how == "killed":
+        for path in tmp_path.glob("kept*"):
+            path.rename(tmp_path / path.name.removeprefix("kept"))
+    again = SpoolFile(slot)
+    with full_disk(0):
+        for number in range(0, 20, 5):
+            head = again.head(max_messages=5, max_bytes=1_000)
+            assert [stored.value for stored in head] == [
+                b"%d" % n for n in range(number, number + 5)
+            ]
+            with pytest.raises(sqlite3.Error) as raised:
+                again.remove(head)
+            again.after(raised.value)
+    assert not slot.path.exists()
+    assert again.head(max_messages=5, max_bytes=1_000) == []
+    again.close()
+    slot.release()
+
+
+async def test_a_disk_that_works_again_is_found_out_without_a_request(
+    kafka: Kafka, settings: Settings
+) -> None:
+    kafka.ready = False
+    async with started(kafka, settings) as sink:
+        with full_disk(100_000):
+            with pytest.raises(SpoolUnusableError):
+                await sink.send(one(b"x" * 500_000))
+            errors = sink.state.errors
+            await until(lambda: sink.state.errors > errors)
+            assert not sink.accepting
+        await until(lambda: sink.accepting)
+
+
 async def test_without_a_folder_kafka_alone_serves(kafka: Kafka, settings: Settings) -> None:
     (settings.data_dir / "spool").write_text("in the way")
     async with started(kafka, settings) as sink:
@@ -101,8 +186,87 @@ async def test_a_broken_file_is_kept_and_another_begun(kafka: Kafka, settings: S
     kafka.ready = False
     async with started(kafka, settings) as sink:
         await sink.send(one(b"1"))
+        await until(lambda: sink.state.broken_files == 1)
     [aside] = folder.glob("0.db.broken-*")
     assert aside.read_bytes() == b"not a database" * 100
+
+
+def damage(path: Path, *pages: int) -> None:
+    with path.open("r+b") as file:
+        for page in pages:
+            file.seek(page * 4096)
+            file.write(b"\xff" * 4096)
+
+
+@pytest.mark.parametrize("size_bytes", [100, 10_000])
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.99])
+async def test_of_a_damaged_file_all_that_can_be_read_is_drained(
+    kafka: Kafka, settings: Settings, size_bytes: int, part: float
+) -> None:
+    values = [b"%05d" % number + b"x" * size_bytes for number in range(500_000 // size_bytes)]
+    kafka.ready = False
+    async with started(kafka, settings) as sink:
+        await sink.send([("raw", b"k", value) for value in values])
+    path = settings.data_dir / "spool" / "0.db"
+    pages = path.stat().st_size // 4096
+    damage(path, int(pages * part))
+    async with started(kafka, settings) as sink:
+        await sink.send(one(b"after"))
+        kafka.ready = True
+        await until(lambda: not sink.state.messages and b"after" in kafka.values())
+        state = sink.state
+        assert 0 < state.lost < 100
+        await until(lambda: sink.state.broken_files == 1)
+    drained = kafka.values()
+    assert len(drained) + state.lost == len(values) + 1
+    assert drained == [value for value in [*values, b"after"] if value in set(drained)]
+
+
+def test_what_was_drained_from_a_file_before_it_broke_does_not_come_again(
+    settings: Settings,
+) -> None:
+    slot = take_slot(settings.data_dir)
+    state = SpoolState()
+    file = SpoolFile(slot, state)
+    for number in range(200):
+        file.append([one(b"%03d" % number + b"x" * 1_000)], at_ms=7, max_bytes=10**6)
+    file.close()
+    damage(slot.path, slot.path.stat().st_size // 4096 // 2)
+    first = file.head(max_messages=50, max_bytes=10**6) if not file.messages else []
+    drained: list[bytes] = []
+    while batch := first or head_of(file):
+        first = []
+        drained += [stored.value[:3] for stored in batch]
+        with contextlib.suppress(sqlite3.Error):
+            file.remove(batch)
+    assert len(drained) == len(set(drained)) == 200 - state.lost
+    assert drained == sorted(drained)
+    assert 0 < state.lost < 10
+    file.close()
+    slot.release()
+
+
+def head_of(file: SpoolFile) -> list[Stored]:
+    """As a queue asks: again after an error."""
+    try:
+        return file.head(max_messages=50, max_bytes=10**6)
+    except sqlite3.Error as error:
+        file.after(error)
+        return file.head(max_messages=50, max_bytes=10**6)
+
+
+async def test_a_damaged_file_that_an_earlier_process_left_is_taken_over(
+    kafka: Kafka, settings: Settings
+) -> None:
+    kafka.ready = False
+    async with started(kafka, settings) as sink:
+        await sink.send(one(b"1"))
+    path = settings.data_dir / "spool" / "0.db"
+    path.rename(path.with_name("0.db.damaged"))
+    kafka.ready = True
+    async with started(kafka, settings) as sink:
+        await until(lambda: sink.state.salvaged == 1 and not sink.state.messages)
+    assert kafka.values() == [b"1"]
 
 
 def test_a_file_of_a_later_version_is_left_alone(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from trackstream.settings import Settings
     from trackstream.storage.explain import Explanation
 
-__all__ = ["Backing", "ProbedSink"]
+__all__ = ["Backing", "ProbedSink", "missing_log"]
 
 _log = logging.getLogger(__name__)
 
@@ -109,6 +109,17 @@ class ProbedSink:
                 self._there = True
                 self._failed.clear()
             await asyncio.sleep(_PAUSE_S)
+
+
+def missing_log(spool: SpooledSink | None, *, kafka_ready: bool) -> list[str]:
+    """What keeps messages from being accepted.
+
+    `kafka`, unless the spool stands in for it; `spool` if Kafka answers, and what is spooled has to
+    go first and is on a disk that takes nothing more.
+    """
+    if not kafka_ready:
+        return [] if spool is not None and spool.accepting else ["kafka"]
+    return ["spool"] if spool is not None and spool.blocked else []
 
 
 class Backing:
@@ -188,10 +199,9 @@ class Backing:
     def missing(self) -> list[str]:
         """What is needed and does not answer.
 
-        Redis never is: it is a cache. Kafka is not, while the spool stands in for it.
+        Redis never is: it is a cache.
         """
-        has_sink = self._kafka.ready or (self.spool is not None and self.spool.accepting)
-        found = [] if has_sink else ["kafka"]
+        found = missing_log(self.spool, kafka_ready=self._kafka.ready)
         return found if self.directory.ready else [*found, "postgres"]
 
     async def start(self) -> None:

@@ -158,10 +158,16 @@ class Metrics(msgspec.Struct):
             _PREFIX + "spool_oldest_seconds", "How long the oldest has waited.", "largest"
         )
     )
+    spool_broken_files: Gauge = msgspec.field(
+        default_factory=lambda: Gauge(
+            _PREFIX + "spool_broken_files", "Broken spool files that nobody has deleted.", "largest"
+        )
+    )
     spooled: Counter = msgspec.field(
         default_factory=lambda: _counter(
             "spool_events_total",
-            "Messages: spooled, drained, expired, unwritable; times: full, error.",
+            "Messages: spooled, drained, expired, unwritable, and of broken files salvaged, lost;"
+            " times: full, error.",
             "what",
         )
     )

@@ -24,4 +24,7 @@ def show_spool(metrics: Metrics, state: SpoolState, *, now_ms: int) -> None:
         ("unwritable",): state.unwritable,
         ("full",): state.full,
         ("error",): state.errors,
+        ("salvaged",): state.salvaged,
+        ("lost",): state.lost,
     }
+    metrics.spool_broken_files.value = state.broken_files

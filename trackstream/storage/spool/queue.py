@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -51,7 +52,7 @@ class DiskQueue:
         state: SpoolState,
     ) -> None:
         self._slot = slot
-        self._file = SpoolFile(slot)
+        self._file = SpoolFile(slot, state)
         self._executor = executor
         self._max_bytes = max_bytes
         self._clock_ms = clock_ms
@@ -61,8 +62,12 @@ class DiskQueue:
         self._appending = 0
         self.filled = asyncio.Event()
         """Set while there is something to drain."""
+        self.emptied = asyncio.Event()
+        """Set while nothing is kept."""
+        self.emptied.set()
         self.refusing = False
         """Whether what came last was not kept."""
+        self._is_failing = False
 
     @property
     def empty(self) -> bool:
@@ -91,8 +96,7 @@ class DiskQueue:
             SpoolUnusableError: it cannot be opened; the next use tries again.
         """
         await self._run(self._file.open)
-        if self._file.messages:
-            self.filled.set()
+        self._note_filling()
 
     async def append(self, messages: list[Message]) -> None:
         """Return when all of the messages are on the disk.
@@ -120,13 +124,21 @@ class DiskQueue:
         return await self._run(self._file.head, max_messages=_HEAD_MESSAGES, max_bytes=_HEAD_BYTES)
 
     async def remove(self, stored: list[Stored]) -> None:
-        """Forget what `head` gave.
+        """Forget what `head` gave, at least in this process, if the disk fails."""
+        with contextlib.suppress(SpoolUnusableError):
+            await self._run(self._file.remove, stored)
+            self.refusing = False
+        if self.empty:
+            self.refusing = False
+        if not self._file.messages:
+            self.emptied.set()
 
-        Raises:
-            SpoolUnusableError: the disk failed; they are still there.
-        """
-        await self._run(self._file.remove, stored)
-        self.refusing = False
+    async def probe(self) -> None:
+        """After a failure of the disk, see whether it is over."""
+        if self._is_failing:
+            with contextlib.suppress(SpoolUnusableError):
+                await self._run(self._file.probe)
+                self.refusing = self._is_failing = False
 
     async def close(self, *, delete: bool = False) -> None:
         """Wait for what is being kept, close the file, and let others have it; twice is once.
@@ -170,14 +182,14 @@ class DiskQueue:
                 max_bytes=self._max_bytes,
             )
         except SpoolUnusableError as error:
-            self.refusing = True
+            self.refusing = self._is_failing = True
             for _, done in group:
                 if not done.done():
                     done.set_exception(error)
             return
-        if self._file.messages:
-            self.filled.set()
+        self._note_filling()
         self.refusing = not all(kept)
+        self._is_failing = False
         for (messages, done), is_kept in zip(group, kept, strict=True):
             if is_kept:
                 self._state.spooled += len(messages)
@@ -191,6 +203,11 @@ class DiskQueue:
                 done.set_exception(
                     SpoolFullError(f"the spool has no room below {self._max_bytes} bytes")
                 )
+
+    def _note_filling(self) -> None:
+        if self._file.messages:
+            self.filled.set()
+            self.emptied.clear()
 
     async def _run(self, work: Callable[..., T], *args: Any, **options: Any) -> T:
         loop = asyncio.get_running_loop()

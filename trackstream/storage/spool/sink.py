@@ -16,8 +16,8 @@ from trackstream.storage.log_sink import UnwritableError
 from trackstream.storage.patience import Patience
 from trackstream.storage.spool.drain import Drain
 from trackstream.storage.spool.queue import DiskQueue
-from trackstream.storage.spool.slots import left_behind, take_slot
-from trackstream.storage.spool.state import SpoolState, SpoolUnusableError
+from trackstream.storage.spool.slots import broken_files, left_behind, take_slot
+from trackstream.storage.spool.state import SpoolFullError, SpoolState, SpoolUnusableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ __all__ = ["SpooledSink"]
 
 _log = logging.getLogger(__name__)
 
-_ADOPT_EVERY_S = 5.0
+_LOOK_EVERY_S = 5.0
 _HOUR_MS = 3_600_000
 
 
@@ -71,6 +71,7 @@ class SpooledSink:
         self._folder = settings.data_dir / "spool"
         self._max_bytes = settings.spool_max_mib * 2**20
         self._patience = Patience(settings.spool_after_ms / 1000)
+        self._long_patience = Patience(float(settings.produce_timeout_s))
         self._state = SpoolState()
         self._drain = Drain(
             sink=sink,
@@ -92,6 +93,12 @@ class SpooledSink:
         return self._queue is not None and not self._queue.refusing
 
     @property
+    def blocked(self) -> bool:
+        """Whether what comes now has to wait behind a spool that takes nothing more."""
+        queue = self._queue
+        return queue is not None and queue.refusing and not queue.empty
+
+    @property
     def state(self) -> SpoolState:
         """What is kept now, and counts."""
         queues = [*self._adopted, *([] if self._queue is None else [self._queue])]
@@ -111,6 +118,7 @@ class SpooledSink:
         with contextlib.suppress(SpoolUnusableError):
             await self._opened()
         self._tasks.append(asyncio.create_task(self._adopt(), name="spool-adopt"))
+        self._tasks.append(asyncio.create_task(self._watch(), name="spool-watch"))
 
     async def stop(self) -> None:
         """Keep what is being sent; what is still in the spool waits for the next start."""
@@ -135,14 +143,16 @@ class SpooledSink:
         """Return when Kafka has acknowledged all of the messages, or all are on the disk.
 
         Raises:
-            Undelivered: neither; nothing was kept.
+            Undelivered: neither. Kafka may have what it did not acknowledge in time.
         """
         if not messages:
             return
         is_direct = self._ready() and (self._queue is None or self._queue.empty)
         if is_direct:
+            # what no spool will take is given up no sooner than without one
+            patience = self._patience if self.accepting else self._long_patience
             try:
-                async with self._patience.limit():
+                async with patience.limit():
                     await self._sink.send(messages)
             except UnwritableError:
                 raise
@@ -151,7 +161,26 @@ class SpooledSink:
                     _log.warning("what is accepted is spooled from now on: %r", error)
             else:
                 return
-        await (await self._opened()).append(messages)
+        try:
+            await (await self._opened()).append(messages)
+        except (SpoolFullError, SpoolUnusableError):
+            if is_direct or not self._ready():
+                raise
+            await self._send_behind(messages)
+
+    async def _send_behind(self, messages: list[Message]) -> None:
+        """Write to Kafka what the spool does not take, as soon as that is empty.
+
+        Raises:
+            Undelivered: it was not, or Kafka did not acknowledge, in time.
+        """
+        try:
+            async with self._long_patience.limit():
+                if self._queue is not None:
+                    await self._queue.emptied.wait()
+                await self._sink.send(messages)
+        except TimeoutError as error:
+            raise Undelivered("the spool takes nothing more and was not drained in time") from error
 
     async def _opened(self) -> DiskQueue:
         """The queue of this process.
@@ -204,7 +233,18 @@ class SpooledSink:
             while self._adopted:
                 await self._drain_adopted(self._adopted[0])
                 del self._adopted[0]
-            await asyncio.sleep(_ADOPT_EVERY_S)
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _watch(self) -> None:
+        """Now and then see whether a disk works again that has failed, and what is broken."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._state.broken_files = await loop.run_in_executor(
+                self._executor, broken_files, self._folder
+            )
+            if self._queue is not None:
+                await self._queue.probe()
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     def _look_around(self) -> None:
         """In the thread: what it locks is known to `stop` whoever has stopped waiting for it."""

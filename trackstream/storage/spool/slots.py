@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Slot", "left_behind", "take_slot"]
+__all__ = ["Slot", "broken_files", "left_behind", "rename", "sync_folders", "take_slot"]
 
 
 class Slot:
@@ -81,3 +81,26 @@ def _lock(path: Path) -> Slot | None:
         os.close(lock)
         raise
     return Slot(path, lock)
+
+
+def broken_files(folder: Path) -> int:
+    """How many files were broken and wait for somebody to look at them, and delete them."""
+    return sum(not path.name.endswith(_BESIDE) for path in folder.glob("*.db.broken-*"))
+
+
+def rename(old: Path, new: Path) -> None:
+    """Rename a file of SQLite's, and before it what SQLite keeps beside it."""
+    for end in (*_BESIDE, ""):
+        path = old.with_name(old.name + end)
+        if path.exists():
+            path.rename(new.with_name(new.name + end))
+
+
+def sync_folders(folder: Path) -> None:
+    """Have the disk know a new file's name, and that of its folder, which may be new, too."""
+    for one in (folder, folder.parent):
+        fd = os.open(one, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -37,3 +37,9 @@ class SpoolState:
     """Requests refused for want of room."""
     errors: int = 0
     """Times that the disk failed."""
+    salvaged: int = 0
+    """Messages taken over from broken files."""
+    lost: int = 0
+    """Messages in broken files that cannot be read."""
+    broken_files: int = 0
+    """Of the folder, all processes' and earlier ones': until somebody deletes them."""
