@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.core.visiting import START, apply, envelope, page
 from trackstream.core.records import RawEvent, Session
 from trackstream.core.rules import DAY_MS, DEFAULT
-from trackstream.core.users import UserMark, at_once, marked, user_at, user_in
+from trackstream.core.users import UserMark, at_once, marked, user_at
 from trackstream.core.visitor import passed
 
 MINUTE_MS = 60_000
@@ -50,8 +50,6 @@ def test_of_sessions_that_are_apart_nothing_is_lost(some: list[tuple[int, str | 
     kept = marked([], every)
     for at_ms in range(START - MINUTE_MS, START + 8 * 31 * MINUTE_MS, MINUTE_MS):
         assert user_at(kept, (at_ms, 1)) == user_at(exact, (at_ms, 1))
-        span = (at_ms, 0), (at_ms + 5 * MINUTE_MS, 0)
-        assert user_in(kept, *span) == user_in(exact, *span)
 
 
 def test_a_user_who_names_himself_all_day_long_takes_little_room_and_is_known_a_week_later() -> (
@@ -79,6 +77,18 @@ def test_a_log_out_that_comes_late_is_not_the_end_of_later_sessions(order: list[
     records |= {one.session_id: one for one in last}
     assert {one.person for one in records.values()} == {"user:u"}
     assert len(records) == 3
+
+
+def test_a_session_is_its_own_users_however_many_came_after() -> None:
+    first = [page(n, START + n * MINUTE_MS, user_id=f"u{n}") for n in range(3)]
+    later = [page(n, START + n * 32 * MINUTE_MS, user_id=f"v{n % 7}") for n in range(3, 60)]
+    state, _ = apply(None, envelope(*first), 0)
+    for offset, event in enumerate(later, 1):
+        state, _ = apply(state, envelope(event), offset)
+    state, _ = apply(state, envelope(page(99, START + 5 * MINUTE_MS)), 99)
+    _, records = passed(state, at_ms=START + DAY_MS, rules=DEFAULT)
+    assert records[0].started_at_ms == START
+    assert [one.person for one in records] == ["user:u2", *(f"user:{one.user_id}" for one in later)]
 
 
 def test_within_one_request_every_mark_counts() -> None:

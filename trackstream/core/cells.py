@@ -69,6 +69,8 @@ class Cell(msgspec.Struct, frozen=True, array_like=True):
     where: tuple[int, int, Where] | None = None
     """Those of the first event of which anything of it is known."""
     bot: bool = False
+    user: tuple[int, int, str] | None = None
+    """The last user that is named."""
 
 
 def mark(text: str) -> int:
@@ -76,13 +78,14 @@ def mark(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def cell_of(event: Event, *, at: Moment, converted: bool) -> Cell:
+def cell_of(event: Event, *, at: Moment, converted: bool, names_user: str | None = None) -> Cell:
     """The cell of this event alone.
 
     Args:
         event: Enriched.
         at: Its moment by the device's clock.
         converted: Whether the rules call it a conversion.
+        names_user: The user that the event itself names.
     """
     page = event.context.page_url if event.context else None
     seen = event.event in _PAGE_VIEWS
@@ -101,6 +104,7 @@ def cell_of(event: Event, *, at: Moment, converted: bool) -> Cell:
         device=(*at, device) if any(device) else None,
         where=(*at, where) if any(where) else None,
         bot=event.bot,
+        user=(*at, names_user) if names_user is not None else None,
     )
 
 
@@ -140,6 +144,7 @@ def joined(a: Cell, b: Cell) -> Cell:
         device=_first(a.device, b.device),
         where=_first(a.where, b.where),
         bot=a.bot or b.bot,
+        user=_last(a.user, b.user),
     )
 
 

@@ -47,7 +47,15 @@ def sat(before: VisitorState, after: VisitorState, seen: list[Seen], rules: Rule
     change = sessions.add(
         before.sessions,
         [
-            Visit(cell_of(one.event, at=one.at, converted=converts), one.client_id)
+            Visit(
+                cell_of(
+                    one.event,
+                    at=one.at,
+                    converted=converts,
+                    names_user=None if one.raw.event in rules.logout_events else one.raw.user_id,
+                ),
+                one.client_id,
+            )
             for one, converts in zip(seen, converted, strict=True)
         ],
         subject=after.subject,

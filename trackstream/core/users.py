@@ -6,7 +6,7 @@ that was named last before it, and to nobody after a log-out.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from trackstream.core.rules import DAY_MS
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from trackstream.core.cells import Moment
 
-__all__ = ["UserMark", "at_once", "marked", "user_at", "user_in"]
+__all__ = ["UserMark", "at_once", "marked", "user_at"]
 
 UserMark = tuple[int, int, str | None]
 """From this moment on (time in ms, hash of the event id) it is this user; None: nobody."""
@@ -77,13 +77,6 @@ def user_at(marks: list[UserMark], at: Moment) -> str | None:
     """The user just before this moment."""
     found = bisect_left(marks, at, key=_moment)
     return marks[found - 1][2] if found else None
-
-
-def user_in(marks: list[UserMark], start: Moment, end: Moment) -> str | None:
-    """The last user that there was in this span."""
-    first, last = bisect_left(marks, start, key=_moment), bisect_right(marks, end, key=_moment)
-    named = (user for _, _, user in reversed(marks[first:last]) if user is not None)
-    return next(named, user_at(marks, start))
 
 
 def _order(mark: UserMark) -> tuple[int, int, str]:

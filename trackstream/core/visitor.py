@@ -14,7 +14,7 @@ from trackstream.core.last_touch import TouchMark, told, touched
 from trackstream.core.records import Touch
 from trackstream.core.session_records import published
 from trackstream.core.sessions import SessionState, revised
-from trackstream.core.users import UserMark, user_in
+from trackstream.core.users import UserMark, user_at
 
 if TYPE_CHECKING:
     from trackstream.core.records import Outcome, Session
@@ -125,8 +125,9 @@ def learnt(
 
 
 def person_in(state: VisitorState, one: SessionState) -> str:
-    """The session's person: the last user in it, else the subject itself."""
-    user_id = user_in(state.users, one.start, one.end)
+    """The session's person: the last user named in it, else who it was before, else the subject."""
+    named = max((cell.user for cell in one.cells if cell.user), default=None)
+    user_id = named[2] if named else user_at(state.users, one.start)
     return person_of(user_id=user_id, device_id=None, cookie_id=None, subject=state.subject)
 
 
