@@ -116,14 +116,15 @@ def wanted(said: list[News], offset: int) -> LastTouch | None:
     )
 
 
-times_ms = st.integers(0, 8 * 24).map(lambda n: START + n * HOUR_MS)
+# All within what is remembered however late it is told: a view's window and seven days.
+times_ms = st.integers(0, 180).map(lambda n: START + n * HOUR_MS)
 touches = st.builds(
     lambda n, at_ms: touch(f"t{n}-{at_ms}", at_ms, "click" if n else "impression"),
     st.integers(0, 2),
     times_ms,
 )
 decisions = st.builds(decision, st.sampled_from("ab"), st.integers(1, 3), st.none() | touches)
-seen = st.builds(Seen, times_ms, st.sampled_from([0, 20_000, DAY_MS]))
+seen = st.builds(Seen, times_ms, st.sampled_from([0, 20_000, 10 * HOUR_MS]))
 
 
 @st.composite
