@@ -50,14 +50,12 @@ async def read_body(
     request: web.Request, max_bytes: int, *, timeout_s: float = _TIMEOUT_S
 ) -> bytes | Refusal:
     """The body as sent. Reads nothing of one that says itself that it is too large."""
-    too_large = Refusal(Reason.TOO_LARGE, f"the body is larger than {max_bytes} bytes")
     if (request.content_length or 0) > max_bytes:
-        return too_large
+        return _too_large(max_bytes)
     content = request.content
     try:
         if content.is_eof():  # all of a small body has usually come with its head
-            body: bytes | None = content.read_nowait(-1)
-            body = body if len(body or b"") <= max_bytes else None
+            body = content.read_nowait(-1)
         else:
             async with asyncio.timeout(timeout_s):
                 body = await _read_slowly(content, max_bytes)
@@ -67,17 +65,22 @@ async def read_body(
         return Refusal(Reason.MALFORMED_BODY, f"the body is broken: {error}")
     except ConnectionError:  # nobody will read the answer
         return Refusal(Reason.MALFORMED_BODY, "the connection ended before the body")
-    return too_large if body is None else body
+    return body if len(body) <= max_bytes else _too_large(max_bytes)
 
 
-async def _read_slowly(content: StreamReader, max_bytes: int) -> bytes | None:
+def _too_large(max_bytes: int) -> Refusal:
+    return Refusal(Reason.TOO_LARGE, f"the body is larger than {max_bytes} bytes")
+
+
+async def _read_slowly(content: StreamReader, max_bytes: int) -> bytes:
+    """The body, or more of it than it may have."""
     parts: list[bytes] = []
     size = 0
     while part := await content.readany():
         size += len(part)
-        if size > max_bytes:
-            return None
         parts.append(part)
+        if size > max_bytes:
+            break
     return b"".join(parts)
 
 
@@ -147,7 +150,8 @@ def parse_json(body: bytes) -> Any:
     Arrays and objects are counted before any is made, those in texts included: each costs a hundred
     bytes and the garbage collector's time, and is sent as three.
     """
-    if body.count(b"[") + body.count(b"{") > _MOST_CONTAINERS:
+    is_long = len(body) > _MOST_CONTAINERS
+    if is_long and body.count(b"[") + body.count(b"{") > _MOST_CONTAINERS:
         return Refusal(
             Reason.TOO_LARGE, f"the JSON has more than {_MOST_CONTAINERS} arrays and objects"
         )

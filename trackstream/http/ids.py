@@ -7,9 +7,11 @@ import time
 
 __all__ = ["new_id"]
 
-_RANDOM_BYTES = 10
 _DRAWN_AT_ONCE = 256
-_VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+_END = b"7rrr-vrrr-rrrrrrrrrrrr "
+"""What follows the time: the version, 12 random bits, the variant, 62 random bits."""
+_PLACES = [place for place, kind in enumerate(_END) if kind in b"rv"]
+_VARIANTS = bytes.maketrans(b"0123456789abcdef", b"89ab" * 4)
 
 _pool: list[str] = []
 """Ends of ids, drawn ahead: a call of the kernel's for each costs more than all the rest of it.
@@ -23,23 +25,17 @@ def new_id() -> str:
         end = _pool.pop()
     except IndexError:
         end = _draw()
-    ms = f"{time.time_ns() // 1_000_000 & 0xFFFF_FFFF_FFFF:012x}"
-    return f"{ms[:8]}-{ms[8:]}-{end}"
+    ms = time.time_ns() // 1_000_000
+    return f"{ms.to_bytes(6, 'big').hex('-', -4)}-{end}"
 
 
 def _draw() -> str:
     """Fill the pool and hand out what is in none."""
-    drawn = os.urandom(_RANDOM_BYTES * _DRAWN_AT_ONCE).hex()
-    width = 2 * _RANDOM_BYTES
-    ends = [_end(drawn[start : start + width]) for start in range(0, len(drawn), width)]
-    _pool.extend(ends[1:])
-    return ends[0]
-
-
-def _end(digits: str) -> str:
-    """What follows the time: the version, 12 random bits, the variant, 62 random bits.
-
-    Args:
-        digits: 20 random hexadecimal digits.
-    """
-    return f"7{digits[:3]}-{_VARIANTS[digits[3]]}{digits[4:7]}-{digits[7:19]}"
+    ends = bytearray(_END * _DRAWN_AT_ONCE)
+    for place in _PLACES:  # of all ends at once
+        digits = os.urandom(_DRAWN_AT_ONCE // 2).hex().encode()
+        is_variant = _END[place] == ord("v")
+        ends[place :: len(_END)] = digits.translate(_VARIANTS) if is_variant else digits
+    drawn = ends.decode().split()
+    _pool.extend(drawn[1:])
+    return drawn[0]
