@@ -50,6 +50,50 @@ def test_play_gets_one_encoded_referrer() -> None:
     assert location.count("&") == 1
 
 
+@pytest.mark.parametrize(
+    "play",
+    [
+        "https://Play.Google.com/store/apps/details?id=a.b",
+        "HTTPS://play.google.com/store/apps/details?id=a.b",
+        "http://play.google.com:80/store/apps/details?id=a.b",
+        "Market://details?id=a.b",
+        "https://play.google.com?id=a.b",
+    ],
+)
+def test_play_is_known_however_it_is_written(play: str) -> None:
+    location = location_of(play, click_id="c", marks={})
+    assert location == f"{play}&referrer=trackstream_click_id%3Dc"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "https://play.google.com.evil.example/",
+        "https://play.google.com@evil.example/",
+        "https://xplay.google.com/",
+        "shop://play.google.com/",
+    ],
+)
+def test_what_only_looks_like_play_is_not(other: str) -> None:
+    assert location_of(other, click_id="c", marks={}) == f"{other}?trackstream_click_id=c"
+
+
+@pytest.mark.parametrize(
+    ("registered", "place"),
+    [
+        ("https://münchen.example/ä?ü=1", "https://xn--mnchen-3ya.example/%C3%A4?%C3%BC=1&"),
+        ("https://MÜNCHEN.example:8443", "https://xn--mnchen-3ya.example:8443?"),
+        ("https://ü:p@münchen.example/", "https://%C3%BC:p@xn--mnchen-3ya.example/?"),
+        ("http://[2001:db8::1]:80/", "http://[2001:db8::1]:80/?"),
+        ("https://straße.example/", "https://xn--strae-oqa.example/?"),
+        ("https://a\u2024b..\ud800/", "https://a%E2%80%A4b..?/?"),
+        ("shop://münchen/", "shop://m%C3%BCnchen/?"),
+    ],
+)
+def test_a_host_is_named_as_dns_has_it(registered: str, place: str) -> None:
+    assert location_of(registered, click_id="c", marks={}) == f"{place}trackstream_click_id=c"
+
+
 def test_a_registered_referrer_is_kept_inside_the_referrer() -> None:
     location = location_of(
         PLAY + "&referrer=utm_source%3Dfixed", click_id="c", marks={"utm_source": "ad"}

@@ -14,9 +14,12 @@ registered value.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, quote_plus, unquote_plus
+
+import idna
 
 from trackstream.core.campaigns import CLICK_ID
 
@@ -25,7 +28,12 @@ if TYPE_CHECKING:
 
 __all__ = ["destination_of", "location_of"]
 
-_PLAY = ("https://play.google.com/", "http://play.google.com/", "market://")
+_PLAY = "play.google.com"
+_WEB = frozenset({"http", "https"})
+_PLACE = re.compile(
+    r"([A-Za-z][A-Za-z0-9+.-]*):(?://((?:[^/?#]*@)?)([^/?#@]*?)(:[0-9]*)?(?=[/?#]|$))?"
+)
+"""A URL's beginning: scheme, and user, host and port if it has them."""
 _AS_IT_IS = "!#$%&'()*+,/:;=?@[]~"
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
 """What quoting leaves as it is: most values."""
@@ -69,11 +77,12 @@ class _Parted(NamedTuple):
 @lru_cache(maxsize=4_096)
 def _parted(destination: str) -> _Parted:
     """The same for each click on a link, and half of what a redirect would cost."""
+    destination, host = _placed(destination)
     head, sharp, fragment = destination.partition("#")
     base, _, query = head.partition("?")
     after = _ascii(f"{sharp}{fragment}")
     parts = [part for part in query.split("&") if part]
-    if not destination.startswith(_PLAY):
+    if host != _PLAY:
         kept, named = _kept(query)
         return _Parted(_ascii(f"{base}?{kept}"), named, None, after)
     registered = next((part for part in parts if _name(part) == "referrer"), "")
@@ -81,6 +90,23 @@ def _parted(destination: str) -> _Parted:
     others = [part for part in parts if part is not registered]
     before = "&".join([*others, "referrer="])
     return _Parted(_ascii(f"{base}?{before}"), named, inner, after)
+
+
+def _placed(destination: str) -> tuple[str, str]:
+    """The destination with its host as DNS has it (IDNA, RFC 5891), and that in lower case.
+
+    Google Play's own scheme has Google Play for its host.
+    """
+    found = _PLACE.match(destination)
+    scheme = found[1].lower() if found else ""
+    if found is None or scheme not in _WEB:
+        return destination, _PLAY if scheme == "market" else ""
+    host = found[3] or ""
+    if not host.isascii():
+        with suppress(idna.IDNAError):  # then it is percent-encoded as the rest is
+            host = idna.encode(host, uts46=True).decode()
+    begin = f"{found[1]}://{found[2] or ''}{host}{found[4] or ''}"
+    return begin + destination[found.end() :], host.lower()
 
 
 def _kept(query: str) -> tuple[str, frozenset[str]]:
