@@ -86,7 +86,7 @@ def test_a_session_is_its_own_users_however_many_came_after() -> None:
     for offset, event in enumerate(later, 1):
         state, _ = apply(state, envelope(event), offset)
     state, _ = apply(state, envelope(page(99, START + 5 * MINUTE_MS)), 99)
-    _, records = passed(state, at_ms=START + DAY_MS, rules=DEFAULT)
+    _, records = passed(state, at_ms=START + 3 * DAY_MS, rules=DEFAULT)
     assert records[0].started_at_ms == START
     assert [one.person for one in records] == ["user:u2", *(f"user:{one.user_id}" for one in later)]
 
