@@ -95,6 +95,10 @@ async def test_the_cookie_is_first_party_and_kept(service: Service, user_agents:
         (ANDROID, {"Sec-Purpose": "prefetch;prerender"}, "prefetch"),
         (ANDROID, {"Purpose": "prefetch"}, "prefetch"),
         (ANDROID, {"X-Moz": "prefetch"}, "prefetch"),
+        (ANDROID, {"Purpose": "preview"}, "prefetch"),
+        (ANDROID, {"X-Purpose": "Preview"}, "prefetch"),
+        (ANDROID, {"Sec-Purpose": "prerender"}, "prefetch"),
+        (ANDROID, {"X-Purpose": "instant, prefetch"}, "prefetch"),
     ],
 )
 async def test_who_does_not_click_is_redirected_and_counted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -49,7 +50,8 @@ PIXEL = (
 _CLICK_TIMEOUT_S = 2.0
 """How long a visitor waits for the log; then the redirect goes out and the click is lost."""
 _DAY_S = 86_400
-_PURPOSES = (istr("Sec-Purpose"), istr("Purpose"), istr("X-Moz"))
+_PURPOSES = tuple(map(istr, ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")))
+_AHEAD = re.compile(r"(?<![a-z])(?:prefetch|prerender|preview)(?![a-z])", re.IGNORECASE)
 _MAX_HEADER_CHARS = 1_024
 
 
@@ -257,14 +259,15 @@ def _consents(sighting: Sighting, parts: Parts) -> bool:
 
 
 def _is_prefetch(request: web.Request) -> bool:
-    """Whether nobody has clicked yet: HEAD, or a browser that fetches ahead.
+    """Whether nobody has clicked yet: HEAD, or what fetches ahead or to show a preview.
 
-    Source: Fetch standard, `Sec-Purpose`; `Purpose` and `X-Moz` are older names of it.
+    Source: Fetch standard, `Sec-Purpose`; the others are older names of it: `Purpose` of Chrome
+    and Safari, `X-Purpose` of Safari, `X-Moz` of Firefox.
     """
     if request.method == "HEAD":
         return True
     headers = request.headers
-    return any("prefetch" in headers[name].lower() for name in _PURPOSES if name in headers)
+    return any(_AHEAD.search(headers[name]) for name in _PURPOSES if name in headers)
 
 
 def _known(value: T | None) -> T:
