@@ -127,6 +127,7 @@ async def test_a_strict_and_closed_definition_names_the_odd_property(
     "path",
     [
         *("/{}", "/v1/{}", "/c/{}", "/v1/click?cid={}", "/v1/click?cid=cmp001&adgroup={}&{}=1"),
+        "/v1/click?cid=cmp001&click_id={}&trackstream_click_id={}&utm_source={}&gclid={}",
         *("/v1/impression?cid=cmp001&device_id={}", "/subjects/{}/versions", "/schemas/ids/{}"),
         *("/subjects/trackstream.Event/versions/{}", "/v1/attributions/{}/explain"),
     ],
