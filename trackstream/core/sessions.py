@@ -28,7 +28,7 @@ from trackstream.core.cells import Cell, Moment, inserted, joined
 from trackstream.core.cuts import coarse, cut
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from trackstream.core.rules import Rules
 
@@ -120,13 +120,18 @@ def add(
 
 
 def find(
-    sessions: Iterable[SessionState], at: Moment, client_id: str | None
+    sessions: Sequence[SessionState], at: Moment, client_id: str | None
 ) -> SessionState | None:
     """The session of an event that was added."""
     if client_id is not None:
         return next((one for one in sessions if one.client_id == client_id), None)
     return next(
-        (one for one in sessions if one.client_id is None and one.start <= at <= one.end), None
+        (
+            one
+            for one in reversed(sessions)  # nearly always the last
+            if one.client_id is None and one.start <= at <= one.end
+        ),
+        None,
     )
 
 

@@ -37,8 +37,8 @@ def marked(marks: list[UserMark], new: list[UserMark]) -> list[UserMark]:
     """
     if not new:
         return marks
-    if len(marks) > 1 and len(new) == 1 and _goes_on(marks, new[0]):
-        return [*marks[:-1], new[0]]
+    if len(marks) > 1 and _goes_on(marks, new):
+        return [*marks[:-1], max(new)]
     every = at_once(marks, new)
     kept = {one for width_ms, most in _BOUNDS for one in _ends(every, width_ms, most)}
     return sorted(kept, key=_order)
@@ -49,14 +49,13 @@ def at_once(marks: list[UserMark], new: list[UserMark]) -> list[UserMark]:
     return sorted({*marks, *new}, key=_order) if new else marks
 
 
-def _goes_on(marks: list[UserMark], new: UserMark) -> bool:
-    """Whether the mark replaces the last, as is usual: of a row in a half-hour the third."""
+def _goes_on(marks: list[UserMark], new: list[UserMark]) -> bool:
+    """Whether the last of these replaces the last mark, as is usual: of a row in a half-hour."""
     before, last = marks[-2:]
-    return (
-        before[2] == last[2] == new[2]
-        and last[:2] < new[:2]
-        and before[0] // _SLOT_MS == new[0] // _SLOT_MS
-    )
+    slot = before[0] // _SLOT_MS
+    return all(
+        one[2] == last[2] and one[:2] > last[:2] and one[0] // _SLOT_MS == slot for one in new
+    ) and (before[2] == last[2])
 
 
 def _ends(marks: Iterable[UserMark], width_ms: int, most: int) -> list[UserMark]:
