@@ -113,10 +113,10 @@ def _guessed(known: Heard, envelope: Envelope, rules: Rules) -> Reading:
     that clock is taken by which the newest event is nearest to its arrival, and not after it.
     """
     first = Reading(clock_error_ms(known.offset_ms), 0)
+    if not known.others and abs(first.error_ms) <= _WILD_MS:
+        return first
     readings = [one for one in [first] if known.offset_ms is not None]
     readings += [Reading(clock_error_ms(one.offset_ms), one.shift_ms) for one in known.others]
-    if all(abs(one.error_ms) <= _WILD_MS for one in readings):
-        return first
     if all(abs(one.error_ms) > _WILD_MS for one in readings):
         readings.append(Reading(0, -first.error_ms))
     newest_ms = max((raw.timestamp_ms for raw in envelope.events), default=0)
