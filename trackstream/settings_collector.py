@@ -36,9 +36,10 @@ class CollectorSettings(PlaceSettings):
     )
     cookie_consent: str = setting(
         choice("assumed", "required"),
-        "`required`: a tracking cookie is set and read only if the link's URL has `consent=1` "
-        "and the browser does not send `Sec-GPC: 1`",
-        "assumed",
+        "`required`: a click sets and reads the tracking cookie only if its URL has `consent=1`; "
+        "`assumed`: also without, where all visitors have consented before they see a link. Never "
+        "if the browser sends `Sec-GPC: 1` or `DNT: 1`",
+        "required",
     )
     tls_certificate: Path | None = setting(
         path, "The collector's certificate chain (PEM); it serves HTTPS, and takes up changes"

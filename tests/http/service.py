@@ -129,6 +129,7 @@ class Service:
 
     def __init__(self, user_agents: UserAgentLookup, **settings: Any) -> None:
         numbers = itertools.count(1)
+        settings.setdefault("cookie_consent", "assumed")
         self.sink = ListSink()
         self.cache = RedisTouchCache(None)
         self.now_ms = NOW_MS

@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.http.service import (
     EVENT,
     NOW_MS,
     SERVER_KEY,
     WRITE_KEY,
+    Service,
     click,
     refused,
     served,
 )
 from trackstream.core.records import Envelope, Touch
 from trackstream.core.signing import signed_headers
+from trackstream.settings import Settings
 
 if TYPE_CHECKING:
     from trackstream.storage.user_agents import UaParser
@@ -187,12 +191,13 @@ async def test_the_cookies_attributes_are_settings(user_agents: UaParser) -> Non
 
 
 async def test_without_consent_there_is_no_cookie(user_agents: UaParser) -> None:
-    async with served(user_agents, cookie_consent="required") as service:
+    async with served(user_agents, cookie_consent=Settings().cookie_consent) as service:
         cookie = {"Cookie": "trackstream_id=abcdefghijklmnop"}
         for path, headers in (
             ("/c/sale?a=1", {}),
             ("/c/sale?a=2&consent=0", {}),
             ("/c/sale?a=3&consent=1", {"Sec-GPC": "1"}),
+            ("/c/sale?a=3&consent=1&b", {"DNT": "1", **cookie}),
             ("/c/sale?a=4", cookie),
         ):
             response = await click(service, path, **headers)
@@ -204,3 +209,19 @@ async def test_without_consent_there_is_no_cookie(user_agents: UaParser) -> None
         service.client.session.cookie_jar.clear()
         await click(service, "/c/sale?a=5&consent=1", **cookie)
         assert "shop|cookie:abcdefghijklmnop" in {k for k, _ in service.sink.records("identity")}
+
+
+@pytest.mark.parametrize("objection", ["Sec-GPC", "DNT"])
+async def test_who_objects_gets_no_cookie_and_is_not_known_by_one(
+    service: Service, objection: str
+) -> None:
+    headers = {objection: "1", "Cookie": "trackstream_id=abcdefghijklmnop"}
+    response = await click(service, **headers)
+    assert "Set-Cookie" not in response.headers
+    assert "X-Trackstream-Click-Id" in response.headers
+    nobody = {"event": "view", "timestamp": NOW_MS}
+    await refused(await service.post("/v1/event", nobody, headers=headers), 422, "no_identifier")
+    assert not [key for _, key, _ in service.sink.sent if b"cookie:" in key]
+    for value in ("0", ""):
+        response = await click(service, f"/c/sale?v={value}", **{objection: value})
+        assert "Set-Cookie" in response.headers

@@ -23,7 +23,7 @@ from trackstream.core.touches import (
     subject_of_touch,
     touch_of,
 )
-from trackstream.http.client import COOKIE, client_ip, cookie_of, header
+from trackstream.http.client import COOKIE, client_ip, cookie_of, header, objects
 from trackstream.http.links import link_of
 from trackstream.http.problems import Refusal, problem_response
 from trackstream.http.repeats import Noted, sight_of
@@ -248,14 +248,9 @@ def _set_cookie(value: str, request: web.Request, parts: Parts) -> str:
 
 
 def _consents(sighting: Sighting, parts: Parts) -> bool:
-    """Whether the visitor may be given a cookie, or known by the one that it has.
-
-    Source: Global Privacy Control, https://www.w3.org/TR/gpc/ (`Sec-GPC: 1` objects).
-    """
-    if parts.settings.cookie_consent == "assumed":
-        return True
-    objects = sighting.request.headers.get("Sec-GPC", "").strip() == "1"
-    return sighting.query.get("consent") == "1" and not objects
+    """Whether the visitor may be given a cookie, or known by the one that it has."""
+    assumed = parts.settings.cookie_consent == "assumed"
+    return (assumed or sighting.query.get("consent") == "1") and not objects(sighting.request)
 
 
 def _is_prefetch(request: web.Request) -> bool:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from multidict import istr
+
 from trackstream.core.texts import clean
 from trackstream.http.networks import address_of
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-__all__ = ["COOKIE", "client_ip", "cookie_of", "header"]
+__all__ = ["COOKIE", "client_ip", "cookie_of", "header", "objects"]
 
 COOKIE = "trackstream_id"
 """The tracking cookie: a random id, set by tracking links on their own domain."""
 
 _COOKIE = re.compile(rf"(?:^|;)\s*{COOKIE}=\"?([A-Za-z0-9_-]{{16,64}})\"?\s*(?:;|$)")
+
+_OBJECTIONS = (istr("Sec-GPC"), istr("DNT"))
 
 
 def client_ip(request: web.Request) -> str | None:
@@ -35,6 +39,15 @@ def header(request: web.Request, name: str, max_chars: int) -> str | None:
 
 
 def cookie_of(request: web.Request) -> str | None:
-    """The tracking cookie's id, if there is one of ours."""
+    """The tracking cookie's id, if there is one of ours and the browser does not object to it."""
     found = _COOKIE.search(request.headers.get("Cookie", ""))
-    return found[1] if found else None
+    return found[1] if found and not objects(request) else None
+
+
+def objects(request: web.Request) -> bool:
+    """Whether the browser says that its user does not want to be tracked.
+
+    Source: Global Privacy Control, https://www.w3.org/TR/gpc/ (`Sec-GPC: 1`); Tracking Preference
+    Expression, https://www.w3.org/TR/tracking-dnt/ (`DNT: 1`), which it came after.
+    """
+    return any(request.headers.get(name, "").strip() == "1" for name in _OBJECTIONS)
