@@ -11,10 +11,12 @@ import pytest
 
 from tables.state import StateCodec
 from tests.core.visiting import GAP, START, apply, envelope, page
-from trackstream.core.records import Campaign, Context, RawEvent, Session
+from trackstream.core.funnels import Funnel, Step
+from trackstream.core.live_funnels import LiveFunnel, LiveFunnels
+from trackstream.core.records import Campaign, Context, RawEvent, Session, Touch
 from trackstream.core.rules import DEFAULT, Rules
 from trackstream.core.session_bounds import MOST_BYTES
-from trackstream.core.visitor import VisitorState, passed
+from trackstream.core.visitor import VisitorState, learnt, passed
 
 MOST_STATE_BYTES = 512 * 1024
 CODEC = StateCodec(VisitorState, 1)
@@ -68,6 +70,46 @@ def test_the_state_stays_small_and_every_event_counts_once(rules: Rules, gap_ms:
     if not rules.client_sessions:
         counted = [one.event_count for one in known.values() if one.status == "closed"]
         assert sum(counted) == 600
+
+
+def test_all_else_that_is_remembered_has_its_bound_too() -> None:
+    funnels = LiveFunnels.of(
+        LiveFunnel(
+            Funnel(
+                name=f"{n:064}",
+                by="session",
+                within_ms=1,
+                steps=(Step(events=("page_view",)), Step(events=("page_view",))),
+            ),
+            START,
+        )
+        for n in range(40)
+    )
+    random, state = Random(1), None
+    for n in range(10):
+        news = Touch(
+            touch_id=f"t{n}",
+            app_id="app",
+            kind="click",
+            at_ms=ARRIVAL + n,
+            identifiers=["cookie:c"],
+            click_id=f"t{n}",
+            ad_group=TEXTS[1][:256],
+            creative=TEXTS[1][:256],
+            keyword=TEXTS[1][:256],
+            network=TEXTS[1][:256],
+        )
+        state = learnt(state, news, subject="app|cookie:c", offset=n)
+    ids = iter(range(10_000))
+    for offset, times_ms in enumerate([[0] * 1_000] * 4 + [[n * 2 * GAP for n in range(150)]], 10):
+        batch = [page(next(ids), START + at_ms, "view") for at_ms in times_ms]
+        if any(times_ms):
+            batch = [worst(random, next(ids), ARRIVAL - at_ms) for at_ms in times_ms]
+        one = envelope(*batch, received_at_ms=ARRIVAL)
+        state, _ = apply(state, one, offset, funnels=funnels)
+        assert len(CODEC.encode(state)) < MOST_STATE_BYTES
+    assert state is not None
+    assert (len(state.recent), len(state.touches), len(state.funnels)) == (4_096, 5, 32)
 
 
 def test_more_sessions_than_are_kept_are_published_as_closed_at_once_the_oldest_first() -> None:
