@@ -30,6 +30,7 @@ __all__ = [
     "TouchCache",
     "TrackingLink",
     "Undelivered",
+    "Unwritten",
     "UserAgentLookup",
 ]
 
@@ -96,6 +97,10 @@ class Undelivered(Exception):  # noqa: N818 - a state of the world, named as suc
     """Kafka did not acknowledge in time; nothing may be answered with a 2xx."""
 
 
+class Unwritten(Undelivered):
+    """Nothing of it was written, nor will be."""
+
+
 class Sink(Protocol):
     """Where records go: a topic, by its name without the prefix."""
 
@@ -103,7 +108,8 @@ class Sink(Protocol):
         """Write (topic, key, value) messages; return when all are acknowledged by all replicas.
 
         Raises:
-            Undelivered: at least one was not acknowledged in time.
+            Undelivered: at least one was not acknowledged in time; it may be written all the same,
+                unless it is `Unwritten`.
         """
 
 

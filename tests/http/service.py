@@ -111,11 +111,12 @@ class ListSink:
         self.sent: list[tuple[str, bytes, bytes]] = []
         self.calls = 0
         self.down = False
+        self.error: Undelivered = Undelivered("down")
 
     async def send(self, messages: list[tuple[str, bytes, bytes]]) -> None:
         self.calls += 1
         if self.down:
-            raise Undelivered("down")
+            raise self.error
         self.sent += messages
 
     def records(self, topic: str) -> list[tuple[str, Record]]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.http.service import EVENT, NOW_MS, Service, refused
 from trackstream.core.records import Envelope, Rejected
 from trackstream.http import bodies
+from trackstream.ports import Undelivered, Unwritten
 from trackstream.storage.user_agents import UaParser
 
 DAY_MS = 86_400_000
@@ -301,6 +302,18 @@ async def test_nothing_is_accepted_that_the_log_did_not_take(service: Service) -
         assert int(response.headers["Retry-After"]) > 0
     service.sink.down = False
     assert (await service.post("/v1/event", EVENT)).status == 201
+
+
+async def test_a_503_says_what_to_send_again(service: Service) -> None:
+    service.sink.down = True
+    for error, written in (
+        (Undelivered("late"), "may have been written"),
+        (Unwritten("full"), "nothing"),
+    ):
+        service.sink.error = error
+        document = await refused(await service.post("/v1/event", EVENT), 503, "unavailable")
+        assert written in document["detail"]
+        assert ("Idempotency-Key" in document["detail"]) == (written != "nothing")
 
 
 async def test_only_signed_requests_speak_for_other_addresses(service: Service) -> None:

@@ -26,6 +26,7 @@ class Kafka:
 
     away: bool = False
     hangs: bool = False
+    slow_s: float = 0
     ready: bool = True
     unwritable: bytes | None = None
     most_bytes: int | None = None
@@ -36,6 +37,8 @@ class Kafka:
         self.calls += 1
         if self.hangs:
             await asyncio.sleep(60)
+        if self.slow_s:
+            await asyncio.sleep(self.slow_s)
         if self.away:
             raise Undelivered("away")
         if any(value == self.unwritable for _, _, value in messages):

@@ -13,6 +13,7 @@ import pytest
 
 from tests.storage.spooling import Kafka, one, started, until
 from trackstream.http.backing import missing_log
+from trackstream.ports import Undelivered, Unwritten
 from trackstream.settings import Settings
 from trackstream.storage.spool.file import SpoolFile
 from trackstream.storage.spool.slots import take_slot
@@ -169,14 +170,22 @@ async def test_without_a_folder_kafka_alone_serves(kafka: Kafka, settings: Setti
     async with started(kafka, settings) as sink:
         assert not sink.accepting
         await sink.send(one(b"1"))
+        kafka.slow_s = 2 * settings.spool_after_ms / 1000
+        await sink.send(one(b"slow"))  # no spool would take it: Kafka is waited for
+        kafka.slow_s = 0
         kafka.away = True
-        with pytest.raises(SpoolUnusableError):
+        with pytest.raises(Undelivered) as raised:
             await sink.send(one(b"2"))
+        assert not isinstance(raised.value, Unwritten)  # Kafka was asked, and who knows?
+        kafka.ready = False
+        with pytest.raises(Unwritten):
+            await sink.send(one(b"2"))
+        kafka.ready = True
         (settings.data_dir / "spool").unlink()
         await sink.send(one(b"3"))
         kafka.away = False
         await until(lambda: not sink.state.messages)
-    assert kafka.values() == [b"1", b"3"]
+    assert kafka.values() == [b"1", b"slow", b"3"]
 
 
 async def test_a_broken_file_is_kept_and_another_begun(kafka: Kafka, settings: Settings) -> None:

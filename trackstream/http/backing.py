@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from trackstream.http.guard import Guard
 from trackstream.http.spool_metrics import show_spool
 from trackstream.http.steps import Parts, clock_ms
-from trackstream.ports import Undelivered
+from trackstream.ports import Undelivered, Unwritten
 from trackstream.storage.cache import RedisTouchCache
 from trackstream.storage.database import make_engine
 from trackstream.storage.directory import CachedDirectory
@@ -80,10 +80,11 @@ class ProbedSink:
         """Write the messages; see `ports.Sink.send`.
 
         Raises:
-            Undelivered: at least one was not acknowledged in time, or the topics are not there.
+            Unwritten: the topics are not there.
+            Undelivered: at least one was not acknowledged in time.
         """
         if not self._there:
-            raise Undelivered("the topics are not there yet")
+            raise Unwritten("the topics are not there yet")
         try:
             await self._sink.send(messages)
         except UnwritableError:

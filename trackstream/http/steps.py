@@ -13,7 +13,7 @@ from trackstream.core.reasons import Reason
 from trackstream.http.ids import new_id
 from trackstream.http.metrics import Metrics
 from trackstream.http.problems import Refusal, problem_response
-from trackstream.ports import Undelivered
+from trackstream.ports import Undelivered, Unwritten
 from trackstream.storage.errors import StorageUnavailableError
 
 if TYPE_CHECKING:
@@ -47,6 +47,12 @@ Message = tuple[str, bytes, bytes]
 """Topic without its prefix, key, value."""
 
 T = TypeVar("T")
+
+_TWICE = (
+    "it may have been written all the same, and is counted once only if its events have ids, or it "
+    "an Idempotency-Key"
+)
+"""What whoever sends again has to know: an event without an id gets another one each time."""
 
 
 def clock_ms() -> int:
@@ -146,9 +152,12 @@ async def deliver(
         else:
             async with patience.limit():
                 await parts.sink.send(messages)
+    except Unwritten:
+        return Refusal(Reason.UNAVAILABLE, "nothing of this was written: send the same again")
     except (Undelivered, TimeoutError):
         return Refusal(
-            Reason.UNAVAILABLE, "the log did not acknowledge in time: send the same again"
+            Reason.UNAVAILABLE,
+            f"the log did not acknowledge in time: send the same again; {_TWICE}",
         )
     parts.metrics.produce.observe(time.perf_counter() - started_s)
     return None
@@ -181,7 +190,11 @@ def counted(
                 raise
             task.uncancel()
             metrics.refusals.add((Reason.UNAVAILABLE,))
-            response = problem_response(Refusal(Reason.UNAVAILABLE, "the collector is stopping"))
+            response = problem_response(
+                Refusal(
+                    Reason.UNAVAILABLE, f"the collector is stopping: send the same again; {_TWICE}"
+                )
+            )
         except Exception:  # noqa: BLE001 - whatever it is, the caller gets an answer
             _log.exception("a request to %s failed", route)
             metrics.refusals.add((Reason.INTERNAL,))

@@ -55,7 +55,11 @@ SENDERS: list[dict[str, list[str]]] = [
     {"writeKeyAsUser": []},
 ]
 _HEADERS = (
-    ("Idempotency-Key", {"type": "string", "maxLength": 200}, "The id of events that have none."),
+    (
+        "Idempotency-Key",
+        {"type": "string", "maxLength": 200},
+        "The id of events that have none: what is sent again with the same counts once.",
+    ),
     (
         "Content-Encoding",
         {"enum": ["gzip", "x-gzip", "deflate", "identity"]},

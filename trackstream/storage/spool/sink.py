@@ -143,7 +143,8 @@ class SpooledSink:
         """Return when Kafka has acknowledged all of the messages, or all are on the disk.
 
         Raises:
-            Undelivered: neither. Kafka may have what it did not acknowledge in time.
+            Unwritten: neither, for want of room or a disk that works.
+            Undelivered: neither; Kafka may have what it did not acknowledge in time.
         """
         if not messages:
             return
@@ -163,8 +164,10 @@ class SpooledSink:
                 return
         try:
             await (await self._opened()).append(messages)
-        except (SpoolFullError, SpoolUnusableError):
-            if is_direct or not self._ready():
+        except (SpoolFullError, SpoolUnusableError) as error:
+            if is_direct:
+                raise Undelivered(f"Kafka did not acknowledge, and {error}") from error
+            if not self._ready():
                 raise
             await self._send_behind(messages)
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trackstream.ports import Undelivered
+from trackstream.ports import Unwritten
 
 __all__ = ["SpoolFullError", "SpoolState", "SpoolUnusableError"]
 
 
-class SpoolFullError(Undelivered):
+class SpoolFullError(Unwritten):
     """There is no room for this: nothing of it was kept."""
 
 
-class SpoolUnusableError(Undelivered):
+class SpoolUnusableError(Unwritten):
     """The disk does not take it, or does not give it back: full, read-only, broken."""
 
 
