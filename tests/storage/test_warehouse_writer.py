@@ -21,6 +21,7 @@ from tests.storage.records import (
     an_attribution,
     an_event,
 )
+from tests.storage.warehoused import today
 from trackstream.codec import encode
 from trackstream.core.records import Campaign, Context, Tick
 from trackstream.storage.errors import (
@@ -48,7 +49,7 @@ class Warehouse:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.writer = Writer(url, "g")
+        self.writer = Writer(url, "g", today=today)
         self.epochs = {("t", 0): self.writer.claim([("t", 0)])["t", 0].epoch}
         self.offset = 0
 
@@ -186,7 +187,11 @@ def test_an_id_that_is_another_subjects_is_refused_and_kept(
 
 
 def test_days_of_any_year_are_made_when_they_are_needed(warehouse: Warehouse) -> None:
-    days = [date(1, 1, 1), date(1969, 12, 31), date(2015, 5, 17), date(9999, 12, 31)]
+    days = [
+        *(date(1, 1, 1), date(1969, 12, 31), date(2015, 5, 17), date(2015, 5, 18)),
+        *(date(2021, 12, 31), date(2022, 1, 1), date(2026, 12, 31), date(2027, 1, 1)),
+        *(date(2200, 1, 1), date(9999, 12, 31)),
+    ]
     for number, day in enumerate(days):
         at = datetime(day.year, day.month, day.day, 23, 59, 59, 999_000, UTC)
         at_ms = (at - datetime(1970, 1, 1, tzinfo=UTC)).days * DAY_MS + DAY_MS - 1
@@ -198,10 +203,10 @@ def test_days_of_any_year_are_made_when_they_are_needed(warehouse: Warehouse) ->
     )
     assert [row["event_day"] for row in rows] == days
     assert [row["part"] for row in rows] == [
-        "fact_events_00010101",
-        "fact_events_19691231",
-        "fact_events_20150517",
-        "fact_events_99991231",
+        *("fact_events_before_1970", "fact_events_before_1970"),
+        *("fact_events_2015", "fact_events_2015", "fact_events_2021"),
+        *("fact_events_20220101", "fact_events_20261231", "fact_events_2027"),
+        *("fact_events_after_2199", "fact_events_after_2199"),
     ]
     assert all(row["last"] for row in rows)
 

@@ -29,6 +29,8 @@ def run(*, dry_run: bool, as_json: bool) -> None:
     Days count from arrival: events of 2015 that were imported today are a day old tomorrow. A day
     of events of which nothing is to stay is dropped as a whole. Kinds whose setting is 0, the
     default, are kept. Safe beside running writers: what they hold on to stays until the next run.
+
+    Where events have too many partitions, the days of old years are merged.
     """
     from datetime import UTC, datetime, timedelta
 

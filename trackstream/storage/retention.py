@@ -16,7 +16,8 @@ from psycopg2 import errors
 
 from trackstream.storage.database import connect
 from trackstream.storage.errors import StorageError, StorageUnavailableError
-from trackstream.storage.warehouse.days import LOCK_KEY
+from trackstream.storage.warehouse.days import LOCK_KEY, partitions, today_utc
+from trackstream.storage.warehouse.merging import candidates, merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,6 +31,7 @@ __all__ = ["KINDS", "Removed", "days_kept", "run"]
 _LOCK_TIMEOUT_MS = 500
 _TRIES = 20
 _PAUSE_S = 0.25
+_MERGE_TRIES = 2
 _CHUNK_ROWS = 10_000
 
 _TABLES: dict[str, tuple[tuple[str, str], ...]] = {
@@ -50,14 +52,15 @@ _OLD_CREDITS = (
 
 
 class Removed(msgspec.Struct, frozen=True, kw_only=True):
-    """What went of one table or one day of events."""
+    """What went of one table or one partition of events."""
 
     kind: str
     table: str
-    """The day's partition, where it is one of `fact_events`."""
+    """The partition, where it is one of `fact_events`."""
     rows: int
     action: str
-    """`dropped`: the whole partition; `deleted`: rows; `busy`: could not be locked, try later."""
+    """`dropped`: the whole partition; `deleted`: rows; `merged`: nothing went, days are one
+    partition now; `busy`: could not be locked, try later."""
 
 
 def days_kept(settings: Settings) -> dict[str, int]:
@@ -69,6 +72,8 @@ def run(
     url: str, before: Mapping[str, datetime | None], *, dry_run: bool = False
 ) -> Iterator[Removed]:
     """Remove what arrived earlier; each is told after it has gone, in a transaction of its own.
+
+    Afterwards, if `fact_events` has too many partitions, old days are merged into their years.
 
     Args:
         url: The database, migrated.
@@ -87,6 +92,7 @@ def run(
                     moment = before.get(kind)
                     if moment is not None:
                         yield from _of_kind(cursor, kind, moment, dry_run=dry_run)
+                yield from _merged(cursor, dry_run=dry_run)
     except psycopg2.OperationalError as error:
         raise StorageUnavailableError(f"PostgreSQL: {_said(error)}") from error
     except psycopg2.Error as error:
@@ -157,6 +163,27 @@ def _drop(cursor: Any, day: str, before: datetime) -> bool | None:
         cursor.execute("ROLLBACK")
         return None
     return not young
+
+
+def _merged(cursor: Any, *, dry_run: bool) -> Iterator[Removed]:
+    for period, days in candidates(partitions(cursor), today_utc()):
+        rows: int | None = None
+        if dry_run:
+            rows = sum(_rows(cursor, day) for day in days)
+        else:
+            for _ in range(_MERGE_TRIES):
+                rows = merge(cursor, period, days)
+                if rows is not None:
+                    break
+                time.sleep(_PAUSE_S)
+        action = "busy" if rows is None else "merged"
+        yield Removed(kind="events", table=period.name, rows=rows or 0, action=action)
+
+
+def _rows(cursor: Any, table: str) -> int:
+    cursor.execute(f"SELECT count(*) FROM {table}")  # noqa: S608 - named by PostgreSQL
+    [(rows,)] = cursor.fetchall()
+    return int(rows)
 
 
 def _delete(cursor: Any, table: str, old: str, before: datetime, *, dry_run: bool) -> int:

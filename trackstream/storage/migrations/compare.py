@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 __all__ = ["OPTIONS"]
 
-_DAY_PARTITION = re.compile(r"fact_events_\d{8}")
+_PARTITION = re.compile(r"fact_events_(\d{8}|\d{4}|before_\d{4}|after_\d{4})")
 
 
 def _belongs(_item: SchemaItem, name: str | None, kind: str, *_rest: object) -> bool:
-    # The days of fact_events come and go by themselves.
-    return not (kind == "table" and name and _DAY_PARTITION.fullmatch(name))
+    # The partitions of fact_events come and go by themselves.
+    return not (kind == "table" and name and _PARTITION.fullmatch(name))
 
 
 OPTIONS: dict[str, Any] = {

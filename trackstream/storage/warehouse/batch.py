@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_DAYS", "Batch", "Message", "batches", "halves"]
 
 MAX_DAYS = 32
-"""Days of events in one transaction: each is a partition, with its indexes locked and open.
+"""Days of events in one transaction: each may be a partition, with its indexes locked and open.
 
 Twice as many others may be looked at.
 """

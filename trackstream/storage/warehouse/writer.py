@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
@@ -13,13 +13,14 @@ from trackstream.storage.consumer.offsets import advance, by_cursor, claim
 from trackstream.storage.database import connect
 from trackstream.storage.errors import RowsRefusedError, StorageError, StorageUnavailableError
 from trackstream.storage.warehouse import moved, persons, taken
-from trackstream.storage.warehouse.days import Days
+from trackstream.storage.warehouse.days import Days, today_utc
 from trackstream.storage.warehouse.rows import rejected_row
 from trackstream.storage.warehouse.staging import as_csv
 from trackstream.storage.warehouse.statements import AFTER, DIMENSIONS, INSERTS, STAGED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import date
 
     from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Writer"]
 
 _CHUNK_BYTES = 1 << 18
+_TRIES = 10
 
 # SQLSTATE classes: data, constraint, program limit (a key too long for an index).
 _OF_THE_ROWS = frozenset({"22", "23", "54"})
@@ -39,7 +41,7 @@ _OF_THE_MOMENT = frozenset({"08", "40", "53", "55", "57", "58"})
 
 
 class _DayGoneError(RowsRefusedError):
-    """A day's partition was dropped since we have seen it."""
+    """A partition was dropped since we have seen it."""
 
 
 class Writer:
@@ -48,13 +50,14 @@ class Writer:
     Args:
         url: The database, migrated.
         group: The consumer group under which offsets are kept.
+        today: Tells the day that it is, in UTC: near it, days have partitions of their own.
     """
 
-    def __init__(self, url: str, group: str) -> None:
+    def __init__(self, url: str, group: str, *, today: Callable[[], date] = today_utc) -> None:
         self._url = url
         self._group = group
         self._connection: Connection | None = None
-        self._days = Days()
+        self._days = Days(today)
 
     def close(self) -> None:
         """Disconnect; the next call connects anew."""
@@ -84,10 +87,11 @@ class Writer:
             StorageUnavailableError: Try again later; nothing was written, or all was and the
                 confirmation was lost. Then the same rows are no new rows.
         """
-        try:
-            return self._write(batch, epochs)
-        except _DayGoneError:
-            return self._write(batch, epochs)  # retention has dropped it: make it again
+        for _ in range(_TRIES - 1):
+            # Retention drops what is empty, and so may drop what was just made for this batch.
+            with suppress(_DayGoneError):
+                return self._write(batch, epochs)
+        return self._write(batch, epochs)
 
     def _write(self, batch: Batch, epochs: dict[Partition, int]) -> Counter[str]:
         written: Counter[str] = Counter()
