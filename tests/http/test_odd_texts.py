@@ -93,8 +93,10 @@ async def test_in_a_body_it_costs_at_most_its_own_event(
         assert "X-Injected" not in response.headers
     for path, name, one in (("/v1/batch", "events", WHOLE), ("/v1/b", "batch", MESSAGE)):
         events = [EVENT if name == "events" else MESSAGE, *variants(one, odd)]
-        response = await defined.post(path, data=_body({name: events, odd: odd}))
+        response = await defined.post(path, data=_body({name: events}))
         assert response.status in {200, 201, 207, 400}, await response.text()
+        response = await defined.post(path, data=_body({name: events, odd: odd}))
+        assert response.status in {400, 422}, await response.text()  # nobody reads it
         assert all(isinstance(kept, Rejected) for _, kept in defined.sink.records("rejected"))
     text = await (await defined.client.get("/metrics")).read()
     lines = text.decode().splitlines()

@@ -61,7 +61,9 @@ async def test_what_is_posted_and_clicked_is_on_the_topics(
                 async with client_of(settings) as other:
                     assert await post(other, key, "/v1/event", event(f"u{number}")) == 201
             async with session.get(
-                "/c/sale?click_id=c-1", allow_redirects=False, headers={"User-Agent": ANDROID}
+                "/c/sale?click_id=c-1&consent=1",
+                allow_redirects=False,
+                headers={"User-Agent": ANDROID},
             ) as click:
                 assert click.status == 302
                 assert click.headers["Location"].startswith("https://play.google.com/")
