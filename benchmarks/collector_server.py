@@ -69,7 +69,8 @@ async def _bare(listener: socket.socket) -> BaseRunner:
 
 
 async def _ours(listener: socket.socket) -> BaseRunner:
-    settings = Settings(click_repeat_ms=0)  # the same click again and again counts
+    # the same click again and again counts, and has a cookie to be known by
+    settings = Settings(click_repeat_ms=0, cookie_consent="assumed")
     application = create_collector(
         settings=settings,
         directory=_Directory(),
