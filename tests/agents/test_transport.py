@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -44,7 +45,24 @@ async def test_the_app_uses_it(make_settings: Callable[[], Settings]) -> None:
     assert isinstance(create_app(make_settings()).flow_control, FlowControl)
 
 
-async def test_a_record_larger_than_its_topic_takes_is_refused_once_the_others_are_written(
+async def test_a_failure_is_told_when_no_other_write_is_under_way() -> None:
+    """What is written next may replace what these write."""
+    written: list[int] = []
+
+    async def write(_: Any, topic: str, partition: int, records: list[Outgoing]) -> int:
+        if partition == 0:
+            raise MessageSizeTooLargeError(topic)
+        await asyncio.sleep(0.05)
+        written.append(len(records))
+        return 0
+
+    writing: Any = SimpleNamespace(_ensure_producer=lambda: None, _write=write)
+    with pytest.raises(MessageSizeTooLargeError):
+        await Producer.deliver(writing, [Outgoing("t", n, b"k", b"v") for n in range(3)])
+    assert written == [1, 1]
+
+
+async def test_a_record_larger_than_its_topic_takes_is_refused(
     kafka_url: str,
 ) -> None:
     servers, topic = kafka_url.removeprefix("kafka://"), f"t{uuid4().hex}"
