@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.http.service import EVENT, NOW_MS, SERVER_KEY, SITE_KEY, WRITE_KEY, Service, refused
+from tests.http.service import NOW_MS, SERVER_KEY, SITE_KEY, WRITE_KEY, Service, refused
 from trackstream.core.records import Envelope, RawEvent, Rejected
 from trackstream.http import bodies
 from trackstream.storage.user_agents import UaParser
@@ -240,62 +240,6 @@ async def test_browsers_may_ask_before_they_send(service: Service) -> None:
         assert response.status == 204
         allowed = response.headers["Access-Control-Allow-Headers"].lower().split(", ")
         assert {"authorization", "x-retry-count", "content-type"} <= set(allowed)
-
-
-async def test_what_a_batch_says_is_said_of_its_messages(service: Service) -> None:
-    campaign = {"source": "fb", "id": "c9"}
-    batch = {
-        "context": {"campaign": campaign, "device": {"id": "d-1"}, "os": {"name": "Android"}},
-        "integrations": {"All": False},
-        "sentAt": "2025-07-10T12:00:05Z",
-        "messageId": "b-1",
-        "sequence": 3,
-        "batch": [
-            TRACK,
-            {**TRACK, "context": {"campaign": {"source": "google"}, "os": {}, "locale": "de"}},
-            {**TRACK, "type": "nope"},
-        ],
-    }
-    assert (await post(service, "/v1/batch", batch)).status == 200
-    first, second = [one for envelope in envelopes(service) for one in envelope.events]
-    assert first.campaign is not None
-    assert first.campaign.campaign_id == "c9"
-    assert first.campaign.utm_source == "fb"
-    assert first.device_id == second.device_id == "d-1"
-    assert second.campaign is not None
-    assert second.campaign.campaign_id is None
-    assert second.campaign.utm_source == "google"
-    assert second.context is not None
-    assert (second.context.os_name, second.context.locale) == ("Android", "de")
-    [refused_one] = [one for _, one in service.sink.records("rejected")]
-    assert isinstance(refused_one, Rejected)
-    assert b'"c9"' in refused_one.payload  # sent again alone, it has to say the same
-
-
-@pytest.mark.parametrize(
-    ("document", "status", "reason"),
-    [
-        ({"batch": [TRACK], "events": [EVENT]}, 400, "invalid_value"),
-        ({"batch": [], "events": [EVENT]}, 400, "invalid_value"),
-        ({"batch": [TRACK], "userId": "u"}, 400, "invalid_value"),
-        ({"batch": [TRACK], "context": "x"}, 400, "wrong_type"),
-        ({"batch": [TRACK] * 600, "context": {"a": "x" * 9_000}}, 413, "too_large"),
-        ({"events": [EVENT], "context": {"locale": "de"}}, 422, "invalid_value"),
-        ({"events": [EVENT], "sentAt": 1}, 422, "invalid_value"),
-    ],
-)
-async def test_a_batch_with_more_than_is_read_is_refused(
-    service: Service, document: dict[str, Any], status: int, reason: str
-) -> None:
-    await refused(await service.post("/v1/batch", document), status, reason)
-    assert {topic for topic, _, _ in service.sink.sent} <= {"rejected"}
-
-
-async def test_a_batch_may_have_empty_members(service: Service) -> None:
-    empty: dict[str, Any] = {"batch": None, "context": {}, "extra": [], "events": [EVENT]}
-    assert (await service.post("/v1/batch", empty)).status == 201
-    empty = {"batch": [TRACK], "context": None, "userId": "", "events": []}
-    assert (await service.post("/v1/batch", empty)).status == 200
 
 
 async def test_settings_send_the_library_back_to_where_they_came_from(service: Service) -> None:
