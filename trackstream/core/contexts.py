@@ -19,10 +19,11 @@ from trackstream.core.records import Context
 if TYPE_CHECKING:
     from trackstream.core.fields import Fields
 
-__all__ = ["MAX_URL_CHARS", "context_of", "sender_of"]
+__all__ = ["MAX_PIXELS", "MAX_URL_CHARS", "context_of", "sender_of"]
 
 MAX_URL_CHARS = 8_192
-_MAX_PIXELS = 100_000
+MAX_PIXELS = 100_000
+"""Of a screen."""
 
 _KNOWN = frozenset(
     {
@@ -67,8 +68,8 @@ def context_of(fields: Fields | None, unknown: dict[str, Any]) -> Context | None
         device_manufacturer=device.text("manufacturer", 128) if device else None,
         locale=fields.text("locale", 64),
         timezone=fields.text("timezone", 64),
-        screen_width=screen.whole("width", _MAX_PIXELS) if screen else None,
-        screen_height=screen.whole("height", _MAX_PIXELS) if screen else None,
+        screen_width=screen.whole("width", MAX_PIXELS) if screen else None,
+        screen_height=screen.whole("height", MAX_PIXELS) if screen else None,
         page_url=page.text("url", MAX_URL_CHARS) if page else None,
         page_referrer=page.text("referrer", MAX_URL_CHARS) if page else None,
         page_title=page.text("title", 2_048) if page else None,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FINGERPRINT",
+    "KNOWN_BAD",
     "MAX_ID_CHARS",
     "advertising_id",
     "event_identifiers",
@@ -35,7 +36,7 @@ FINGERPRINT = "fp:"
 MAX_ID_CHARS = 256
 """Length of an identifier."""
 
-_KNOWN_BAD = frozenset(
+KNOWN_BAD = frozenset(
     {
         # all zeros: tracking limited (Android 12+, iOS 14.5+)
         "00000000-0000-0000-0000-000000000000",
@@ -49,6 +50,7 @@ _KNOWN_BAD = frozenset(
         "undefined",
     }
 )
+"""Ids that identify nobody, in lower case."""
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}")
@@ -60,7 +62,7 @@ def advertising_id(value: str | None) -> str | None:
     if not value:
         return None
     text = value.strip().lower()
-    return None if not text or text in _KNOWN_BAD else text
+    return None if not text or text in KNOWN_BAD else text
 
 
 def usable_id(text: str) -> str | None:

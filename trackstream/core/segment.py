@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from trackstream.core.fields import Problem
+from trackstream.core.reading import read_event
 from trackstream.core.reasons import Reason
 from trackstream.core.segment_context import Reading, channel_of, devices_of
 from trackstream.core.segment_origin import object_in, origin_of, text_of
-from trackstream.core.validation import ParsedEvent, parse_event
+from trackstream.core.validation import ParsedEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,7 +142,7 @@ def parse_message(
         ours.update(origin_of(message.get("event"), properties, context, reading.campaign))
     elif reading.campaign:
         ours["campaign"] = reading.campaign
-    result = parse_event(
+    result = read_event(
         ours,
         received_at_ms=received_at_ms,
         sent_at_ms=sent_at_ms,

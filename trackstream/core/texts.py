@@ -15,11 +15,13 @@ __all__ = ["clean", "cut", "has_controls", "json_text", "measure"]
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _CONTROLS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
-_CONTAINERS = (dict, list)
+_CONTAINERS = frozenset({dict, list})
 
 
 def clean(text: str) -> str:
     """The text with U+FFFD in place of every NUL and lone surrogate."""
+    if text.isascii():
+        return text.replace("\0", "\ufffd")
     return text if text.isprintable() else _UNSTORABLE.sub("\ufffd", text)
 
 
@@ -49,7 +51,8 @@ def measure(value: object, *, max_depth: int, max_members: int) -> tuple[int, in
         for one in level:
             members += len(one)
             inner = one.values() if type(one) is dict else one
-            below.extend(child for child in inner if type(child) in _CONTAINERS)
+            if not _CONTAINERS.isdisjoint(map(type, inner)):
+                below += [child for child in inner if type(child) in _CONTAINERS]
         level = below
     return depth, members
 

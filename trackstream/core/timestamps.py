@@ -40,10 +40,11 @@ def parse_timestamp(value: object) -> int | Reason:
     """
     if isinstance(value, str):
         return _parse_text(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if type(value) is float:
+        if not math.isfinite(value):
+            return Reason.INVALID_VALUE
+    elif type(value) is not int:
         return Reason.WRONG_TYPE
-    if isinstance(value, float) and not math.isfinite(value):
-        return Reason.INVALID_VALUE
     # Rounded: 1752148800.001 is a little less than that in binary, and 1 ms must not be lost.
     ms = int(value) if abs(value) >= _MILLISECONDS_FROM else round(value * 1000)
     return ms if abs(ms) <= _LATEST_MS else Reason.TIMESTAMP_OUT_OF_RANGE

@@ -31,7 +31,14 @@ if TYPE_CHECKING:
 
     from trackstream.core.records import Context
 
-__all__ = ["MAX_NAME_CHARS", "ParsedEvent", "parse_event"]
+__all__ = [
+    "MAX_NAME_CHARS",
+    "ParsedEvent",
+    "origin_of",
+    "parse_event",
+    "timestamp_of",
+    "unknown_of",
+]
 
 MAX_NAME_CHARS = 200
 """Length of an event's name."""
@@ -100,7 +107,7 @@ def parse_event(
     own_sent_at_ms = fields.timestamp_ms("sent_at")
     if own_sent_at_ms is not None:
         sent_at_ms = own_sent_at_ms
-    timestamp_ms = _timestamp_ms(fields, received_at_ms=received_at_ms, sent_at_ms=sent_at_ms)
+    timestamp_ms = timestamp_of(fields, received_at_ms=received_at_ms, sent_at_ms=sent_at_ms)
     identifiers = _identifiers(fields, problems, default_cookie_id)
     event_id = fields.identifier("event_id")
     session_id = fields.identifier("session_id")
@@ -108,13 +115,13 @@ def parse_event(
     if name == ALIAS and properties:
         _judge_previous(properties)
     properties_text = fields.json("properties", value["properties"]) if properties else "{}"
-    unknown = _unknown(fields)
+    unknown = unknown_of(fields)
     context_fields = fields.object("context")
     if context_fields is None and unknown:
         context_fields = Fields({}, problems, "context.")
     context = context_of(context_fields, unknown)
     ip, user_agent = sender_of(context_fields)
-    campaign, referral = _origin(fields, context)
+    campaign, referral = origin_of(fields, context)
     if problems:
         return tuple(problems)
     return ParsedEvent(
@@ -135,13 +142,12 @@ def parse_event(
     )
 
 
-def _timestamp_ms(fields: Fields, *, received_at_ms: int, sent_at_ms: int | None) -> int:
+def timestamp_of(fields: Fields, *, received_at_ms: int, sent_at_ms: int | None) -> int:
     """The timestamp as sent; it is judged as corrected for the sender's clock."""
-    if fields.raw("timestamp") is None:
-        fields.problem(Reason.MISSING_FIELD, "timestamp", "is missing")
-        return 0
     timestamp_ms = fields.timestamp_ms("timestamp")
     if timestamp_ms is None:
+        if fields.raw("timestamp") is None:
+            fields.problem(Reason.MISSING_FIELD, "timestamp", "is missing")
         return 0
     offset_ms = 0 if sent_at_ms is None else received_at_ms - sent_at_ms
     reason = check_range(timestamp_ms + offset_ms, received_at_ms=received_at_ms)
@@ -179,7 +185,8 @@ def _judge_previous(properties: Fields) -> None:
             properties.identifier(name)
 
 
-def _unknown(fields: Fields) -> dict[str, Any]:
+def unknown_of(fields: Fields) -> dict[str, Any]:
+    """What nothing knows of the event, its campaign and its referral: goes into `extra`."""
     unknown = {}
     rest = fields.rest(_KNOWN)
     if rest:
@@ -191,7 +198,7 @@ def _unknown(fields: Fields) -> dict[str, Any]:
     return unknown
 
 
-def _origin(fields: Fields, context: Context | None) -> tuple[Campaign | None, Referral | None]:
+def origin_of(fields: Fields, context: Context | None) -> tuple[Campaign | None, Referral | None]:
     """Campaign and referral: what is said outright, then the page's query, then the referrer."""
     page_url = context.page_url if context else None
     query = campaigns.query_of(page_url) if page_url and "?" in page_url else {}

@@ -9,8 +9,8 @@ from aiohttp import web
 
 from trackstream.core.fields import Fields, Problem
 from trackstream.core.identifiers import fingerprint
+from trackstream.core.reading import read_event
 from trackstream.core.reasons import Reason
-from trackstream.core.validation import ParsedEvent, parse_event
 from trackstream.http.client import cookie_of
 from trackstream.http.defining import as_defined
 from trackstream.http.dialects import (
@@ -26,6 +26,7 @@ from trackstream.http.shared import unread_refusal
 from trackstream.http.verdicts import sentence, verdict
 
 if TYPE_CHECKING:
+    from trackstream.core.validation import ParsedEvent
     from trackstream.http.steps import Parts
 
 __all__ = ["DIALECTS", "Kind"]
@@ -101,7 +102,7 @@ def _item(
     *,
     default_name: str | None = None,
 ) -> Item:
-    result = parse_event(
+    result = read_event(
         value,
         received_at_ms=post.received_at_ms,
         sent_at_ms=sent_at_ms,
