@@ -17,6 +17,7 @@ from trackstream.codec import encode
 from trackstream.storage import retention
 from trackstream.storage.views import refresh
 from trackstream.storage.warehouse import days as limits
+from trackstream.storage.warehouse import merging
 from trackstream.storage.warehouse.batch import Message, batches
 from trackstream.storage.warehouse.periods import EPOCH, coarse, day_of_name, of_day, wanted
 from trackstream.storage.warehouse.writer import Writer
@@ -157,6 +158,23 @@ def test_days_that_somebody_reads_are_merged_later(
         assert [one.action for one in retention.run(migrated_url, {})] == ["busy"]
         write(migrated_url, an_event("meanwhile"))
     assert [one.action for one in retention.run(migrated_url, {})] == ["merged"]
+    assert query(migrated_url, "SELECT count(*) FROM fact_events") == [(3,)]
+
+
+def test_a_new_day_is_made_while_days_are_merged(
+    migrated_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_on(migrated_url, date(2015, 12, 31), [16_700, 16_701], lambda _: NOW_MS)
+    lock_all = merging._lock_all
+
+    def write_and_lock(cursor: Any) -> None:
+        write(migrated_url, an_event("today"))
+        lock_all(cursor)
+
+    monkeypatch.setattr(limits, "MANY", 1)
+    monkeypatch.setattr(merging, "_lock_all", write_and_lock)
+    assert [one.action for one in retention.run(migrated_url, {})] == ["merged"]
+    assert parts(migrated_url) == ["fact_events_2015", "fact_events_20250710"]
     assert query(migrated_url, "SELECT count(*) FROM fact_events") == [(3,)]
 
 

@@ -14,7 +14,7 @@ from psycopg2 import errors
 
 from trackstream.storage.schema import fact_events
 from trackstream.storage.warehouse import days as limits
-from trackstream.storage.warehouse.days import LOCK_KEY, partitions
+from trackstream.storage.warehouse.days import LOCK_KEY
 from trackstream.storage.warehouse.periods import coarse, day_of_name, is_daily, of_day
 
 if TYPE_CHECKING:
@@ -62,10 +62,6 @@ def merge(cursor: Any, period: Period, days: list[str]) -> int | None:
     """
     cursor.execute("BEGIN")
     try:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK_KEY,))
-        if not set(days) <= partitions(cursor):
-            cursor.execute("ROLLBACK")
-            return None
         rows = _copy(cursor, period, days)
         _lock_all(cursor)
         cursor.execute(f"DROP TABLE {', '.join(days)}")
@@ -78,6 +74,8 @@ def merge(cursor: Any, period: Period, days: list[str]) -> int | None:
         errors.LockNotAvailable,
         errors.DeadlockDetected,
         errors.OutOfMemory,
+        errors.UndefinedTable,
+        errors.DuplicateTable,
         errors.InvalidObjectDefinition,  # it would overlap with a day that was made meanwhile
     ):
         cursor.execute("ROLLBACK")
@@ -86,10 +84,14 @@ def merge(cursor: Any, period: Period, days: list[str]) -> int | None:
 
 
 def _lock_all(cursor: Any) -> None:
-    """Lock the table as a whole, in several tries: what was copied is not to be copied again."""
+    """Lock the table as a whole, in several tries: what was copied is not to be copied again.
+
+    Not before all is copied: today's partition may have to be made meanwhile.
+    """
     for left in reversed(range(_TRIES)):
         cursor.execute("SAVEPOINT copied")
         try:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK_KEY,))
             cursor.execute("LOCK TABLE fact_events IN ACCESS EXCLUSIVE MODE")
         except errors.LockNotAvailable:
             if not left:
