@@ -97,17 +97,19 @@ def _probed(
     state: IdentifierState, probe: Probe, identifier: str, rules: Rules
 ) -> tuple[IdentifierState, list[Answer]]:
     conversion = probe.conversion
-    others = [one for one in state.probes if one.conversion_id != conversion.conversion_id]
+    # Two subjects' conversions of one id are both remembered, or the first would miss its news.
+    mine = conversion.conversion_id, conversion.subject
+    others = [one for one in state.probes if (one.conversion_id, one.subject) != mine]
     probes = sorted([conversion, *others], key=_when, reverse=True)[: rules.max_probes]
     priors, news = state.priors, list[Answer]()
     known = {one.conversion_id for one in priors}
     # a fingerprint may be many people's: their conversions are not each other's history
     carried = probe.depth == 0 and not is_probabilistic(identifier)
     if carried and conversion.conversion_id not in known:
-        mine = Prior(
+        prior = Prior(
             conversion_id=conversion.conversion_id, kind=conversion.kind, at_ms=conversion.at_ms
         )
-        priors = [mine, *priors][: rules.max_probes]
+        priors = [prior, *priors][: rules.max_probes]
     after = msgspec.structs.replace(state, probes=probes, priors=priors)
     if carried:
         news = _tell(after, conversion.conversion_id, identifier)
