@@ -21,9 +21,6 @@ __all__ = ["AGENT", "TOPIC", "step"]
 AGENT = "match"
 TOPIC = "identity"
 
-_CLICK = "click:"
-"""A touch is written under each of its identifiers, but always under this one: counted there."""
-
 
 def step(context: Context) -> Step:
     """What is done with one message of `identity`."""
@@ -49,7 +46,7 @@ def step(context: Context) -> Step:
             effects.save(touchpoints, at.key, after)
         for answer in answers:
             effects.send("candidates", answer.conversion.conversion_id, answer)
-        if isinstance(record, Touch) and identifier.startswith(_CLICK):
+        if isinstance(record, Touch) and identifier == record.identifiers[0]:
             count(activity, record, before, effects)
 
     return match
@@ -61,7 +58,10 @@ def count(
     before: IdentifierState | None,
     effects: Effects,
 ) -> None:
-    """Count a touch for its campaign, unless its identifier knew it already."""
+    """Count a touch for its campaign, unless its identifier knew it already.
+
+    It is written under each of its identifiers, and counted under the first.
+    """
     if before is not None and any(one.touch_id == touch.touch_id for one in before.touches):
         return
     row = row_key(TOUCHES, touch.at_ms, touch.app_id, touch.campaign_id)

@@ -176,6 +176,12 @@ async def test_a_state_is_shown_by_its_key(log: Log, worker: Worker, name: str) 
 async def test_campaigns_are_counted_live(log: Log, worker: Worker, name: str) -> None:
     await log.touch(click(name, campaign_id=name), click(f"{name}-2", campaign_id=name))
     await log.touch(click(name, campaign_id=name))
+    seen = msgspec.structs.replace(
+        click(f"{name}-seen", campaign_id=name),
+        kind="impression",
+        identifiers=[f"idfa:{name}", f"fp:{name}"],
+    )
+    await log.touch(seen, seen)
     await log.post(envelope(name, "install", click_id=name))
     await log.until(lambda log: [a for a in log.of(Attribution) if name in a.subject])
 
@@ -187,6 +193,7 @@ async def test_campaigns_are_counted_live(log: Log, worker: Worker, name: str) -
     _, every = worker.get("/campaigns/live")
 
     assert (total["clicks"], total["installs"], total["conversions"]) == (2, 1, 0)
+    assert total["impressions"] == 1
     assert shown["silent"] == []
     assert [c["total"]["clicks"] for c in every["campaigns"] if c["campaign_id"] == name] == [2]
     assert worker.get(f"/campaigns/{name}/live?minutes=0")[0] == 422
