@@ -9,72 +9,81 @@ Source: Apache Avro 1.11 specification, "Binary Encoding".
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from itertools import groupby
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+__all__ = ["Out", "Write", "compiled"]
 
-__all__ = ["compiled"]
+Out = list[bytes]
+"""Parts, which are joined at the end: bytes that grow are moved again and again."""
+Write = Callable[[Out, Any], None]
 
 _DOUBLE = struct.Struct("<d")
 _FLOAT = struct.Struct("<f")
+_LARGEST = 2**64 - 1
 
 
-def _long(out: bytearray, value: int) -> None:
-    """Zigzag, then seven bits a byte. Raises OverflowError beyond 64 bits."""
-    left = (value << 1) ^ (value >> 63)
-    if left >> 64:
-        raise OverflowError(f"{value} does not fit in 64 bits")
-    while left > 0x7F:
-        out.append((left & 0x7F) | 0x80)
-        left >>= 7
-    out.append(left)
-
-
-def _made(length: int) -> bytes:
+def _varint(value: int) -> bytes:
+    """Seven bits a byte, the lowest first; all but the last byte have the eighth bit set."""
     out = bytearray()
-    _long(out, length)
+    while value > 0x7F:
+        out.append((value & 0x7F) | 0x80)
+        value >>= 7
+    out.append(value)
     return bytes(out)
 
 
-_LENGTHS = tuple(_made(length) for length in range(2048))
-_PRESENT_LENGTHS = tuple(b"\x02" + length for length in _LENGTHS)
-"""After the number of the branch that is not null."""
+_LAST = tuple(_varint(value) for value in range(0x4000))
+"""The last fourteen bits of a number."""
+_MORE = tuple(bytes(((value & 0x7F) | 0x80, (value >> 7) | 0x80)) for value in range(0x4000))
+"""Fourteen bits that others follow."""
+_LENGTHS = _LAST[::2]
+"""Zigzag of what is not negative is its double."""
+_TABLED = len(_LENGTHS)
+_ABSENT, _PRESENT, _END = b"\x00", b"\x02", b"\x00"
+"""Numbers of a union's branches; the block after an array's or a map's last one."""
+_PRESENT_LENGTHS = tuple(_PRESENT + length for length in _LENGTHS)
 
 
-def _bytes(out: bytearray, value: bytes) -> None:
+def _long(out: Out, value: int) -> None:
+    """Zigzag, then seven bits a byte. Raises OverflowError beyond 64 bits."""
+    left = value << 1 if value >= 0 else ~(value << 1)
+    if left > _LARGEST:
+        raise OverflowError(f"{value} does not fit in 64 bits")
+    while left > 0x3FFF:
+        out.append(_MORE[left & 0x3FFF])
+        left >>= 14
+    out.append(_LAST[left])
+
+
+def _bytes(out: Out, value: bytes) -> None:
     length = len(value)
-    if length < 2048:
-        out += _LENGTHS[length]
+    if length < _TABLED:
+        out.append(_LENGTHS[length])
     else:
         _long(out, length)
-    out += value
+    out.append(value)
 
 
-def _string(out: bytearray, value: str) -> None:
-    data = value.encode()
-    length = len(data)
-    if length < 2048:
-        out += _LENGTHS[length]
-    else:
-        _long(out, length)
-    out += data
+def _string(out: Out, value: str) -> None:
+    _bytes(out, value.encode())
 
 
-def _boolean(out: bytearray, value: bool) -> None:  # noqa: FBT001 - a value to be written
-    out.append(1 if value else 0)
+def _boolean(out: Out, value: bool) -> None:  # noqa: FBT001 - a value to be written
+    out.append(b"\x01" if value else b"\x00")
 
 
-def _double(out: bytearray, value: float) -> None:
-    out += _DOUBLE.pack(value)
+def _double(out: Out, value: float) -> None:
+    out.append(_DOUBLE.pack(value))
 
 
-def _float(out: bytearray, value: float) -> None:
-    out += _FLOAT.pack(value)
+def _float(out: Out, value: float) -> None:
+    out.append(_FLOAT.pack(value))
 
 
-_PRIMITIVES: dict[str, Callable[[bytearray, Any], None]] = {
+_PRIMITIVES: dict[str, Write] = {
     "boolean": _boolean,
     "int": _long,
     "long": _long,
@@ -85,8 +94,8 @@ _PRIMITIVES: dict[str, Callable[[bytearray, Any], None]] = {
 }
 
 
-def compiled(schema: Any) -> Callable[[bytearray, Any], None]:
-    """A function that appends a value of this schema to a bytearray.
+def compiled(schema: Any) -> Write:
+    """A function that appends the parts of a value of this schema to a list.
 
     Args:
         schema: An Avro schema as parsed JSON. Records are written from objects with attributes of
@@ -98,9 +107,7 @@ def compiled(schema: Any) -> Callable[[bytearray, Any], None]:
     return _compile(schema, {})
 
 
-def _compile(
-    schema: Any, named: dict[str, Callable[[bytearray, Any], None]]
-) -> Callable[[bytearray, Any], None]:
+def _compile(schema: Any, named: dict[str, Write]) -> Write:
     match schema:
         case str():
             known = _PRIMITIVES.get(schema) or named.get(schema.rpartition(".")[2])
@@ -123,76 +130,96 @@ def _compile(
             raise ValueError(f"cannot write {schema!r}")
 
 
-def _optional(put: Callable[[bytearray, Any], None]) -> Callable[[bytearray, Any], None]:
-    def write(out: bytearray, value: Any) -> None:
+def _optional(put: Write) -> Write:
+    def write(out: Out, value: Any) -> None:
         if value is None:
-            out.append(0)
+            out.append(_ABSENT)
         else:
-            out.append(2)
+            out.append(_PRESENT)
             put(out, value)
 
     return write
 
 
-def _record(
-    schema: dict[str, Any], named: dict[str, Callable[[bytearray, Any], None]]
-) -> Callable[[bytearray, Any], None]:
-    names = [field["name"] for field in schema["fields"]]
-    fields = tuple(_field(field["type"], named) for field in schema["fields"])
-    # of a single name attrgetter gives the value itself; the name twice, and zip stops after one
-    values = attrgetter(*(names * 2 if len(names) == 1 else names))
+def _record(schema: dict[str, Any], named: dict[str, Write]) -> Write:
+    """Fields of the same kind that follow each other are written together: a call less for each."""
+    runs: list[tuple[Callable[[Any], Any], Write]] = []
+    for kind, fields in groupby(schema["fields"], key=_kind):
+        names, types = zip(*((field["name"], field["type"]) for field in fields), strict=True)
+        if kind is None or len(names) == 1:
+            puts = (_compile(one, named) for one in types)
+            runs += zip(map(attrgetter, names), puts, strict=True)
+        else:
+            runs.append((attrgetter(*names), _RUNS[kind]))
 
-    def write(out: bytearray, record: Any) -> None:
-        # Most fields are text that may be absent: those are written here, without a call each.
-        for value, (put, is_nullable, lengths) in zip(values(record), fields, strict=False):
-            if value is None and is_nullable:
-                out.append(0)
-            elif lengths is None:
-                put(out, value)
-            else:
-                data = value.encode()
-                if len(data) < 2048:
-                    out += lengths[len(data)]
-                    out += data
-                else:
-                    put(out, value)
+    def write(out: Out, record: Any) -> None:
+        for value, put in runs:
+            put(out, value(record))
 
     return write
 
 
-def _field(
-    schema: Any, named: dict[str, Callable[[bytearray, Any], None]]
-) -> tuple[Callable[[bytearray, Any], None], bool, tuple[bytes, ...] | None]:
-    """What writes it, whether it may be absent, and for text what goes before it, by length."""
-    match schema:
-        case ["null", "string"]:
-            return _compile(schema, named), True, _PRESENT_LENGTHS
-        case ["null", _]:
-            return _compile(schema, named), True, None
+def _kind(field: dict[str, Any]) -> str | None:
+    """Of fields that can be written together; None: each by itself."""
+    match field["type"]:
         case "string":
-            return _string, False, _LENGTHS
+            return "texts"
+        case ["null", "string"]:
+            return "optional texts"
         case _:
-            return _compile(schema, named), False, None
+            return None
 
 
-def _array(put: Callable[[bytearray, Any], None]) -> Callable[[bytearray, Any], None]:
-    def write(out: bytearray, value: Any) -> None:
+def _texts(out: Out, values: tuple[str, ...]) -> None:
+    for value in values:
+        data = value.encode()
+        length = len(data)
+        if length < _TABLED:
+            out.append(_LENGTHS[length])
+        else:
+            _long(out, length)
+        out.append(data)
+
+
+def _optional_texts(out: Out, values: tuple[str | None, ...]) -> None:
+    for value in values:
+        if value is None:
+            out.append(_ABSENT)
+            continue
+        data = value.encode()
+        length = len(data)
+        if length < _TABLED:
+            out.append(_PRESENT_LENGTHS[length])
+        else:
+            out.append(_PRESENT)
+            _long(out, length)
+        out.append(data)
+
+
+_RUNS: dict[str, Write] = {
+    "texts": _texts,
+    "optional texts": _optional_texts,
+}
+
+
+def _array(put: Write) -> Write:
+    def write(out: Out, value: Any) -> None:
         if value:
             _long(out, len(value))
             for one in value:
                 put(out, one)
-        out.append(0)
+        out.append(_END)
 
     return write
 
 
-def _map(put: Callable[[bytearray, Any], None]) -> Callable[[bytearray, Any], None]:
-    def write(out: bytearray, value: dict[str, Any]) -> None:
+def _map(put: Write) -> Write:
+    def write(out: Out, value: dict[str, Any]) -> None:
         if value:
             _long(out, len(value))
             for key, one in value.items():
                 _string(out, key)
                 put(out, one)
-        out.append(0)
+        out.append(_END)
 
     return write

@@ -56,9 +56,9 @@ _WRITERS = {
 def encode(record: records.Record) -> bytes:
     """The record as framed Avro. Raises KeyError for a class that has no schema of its own."""
     header, write = _WRITERS[type(record)]
-    out = bytearray(header)
+    out = [header]
     write(out, record)
-    return bytes(out)
+    return b"".join(out)
 
 
 def decode(data: bytes | None) -> records.Record:
