@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 import msgspec
+from aiohttp import hdrs
+from multidict import istr
 
 from trackstream.core.reasons import Reason
 from trackstream.core.signing import (
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["WRITE_KEY_HEADER", "Caller", "authenticate", "origin_allowed", "write_key_of"]
 
-WRITE_KEY_HEADER = "X-Trackstream-Write-Key"
+WRITE_KEY_HEADER = istr("X-Trackstream-Write-Key")
+_KEY_HEADER = istr(KEY_HEADER)
 _WRITE_KEY_PARAMETER = "write_key"
 
 
@@ -66,8 +69,9 @@ async def authenticate(
     `in_body` is asked for one only if it is in none of these, and may refuse to look. The key has
     to be for `scope`.
     """
-    authorization = request.headers.get("Authorization", "")
-    if authorization.startswith("HMAC") or KEY_HEADER in request.headers:
+    headers = request.headers
+    authorization = headers.get(hdrs.AUTHORIZATION, "")
+    if authorization.startswith("HMAC") or _KEY_HEADER in headers:
         caller = _by_signature(request, body, authorization, directory=directory, now_s=now_s)
         if isinstance(caller, Caller):
             used = f"{caller.key_id}:{signature_of(authorization)}"
@@ -100,7 +104,7 @@ def write_key_of(request: web.Request) -> str | None:
         key_id = dict(query).get(_WRITE_KEY_PARAMETER)
         if key_id:
             return key_id
-    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, encoded = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     if scheme.lower() != "basic":
         return None
     try:
@@ -159,6 +163,6 @@ def _by_write_key(
     key = directory.key(key_id)
     if key is None or key.kind != "write":
         return Refusal(Reason.UNAUTHENTICATED, "this is not a write key")
-    if not origin_allowed(request.headers.get("Origin"), key.origins):
+    if not origin_allowed(request.headers.get(hdrs.ORIGIN), key.origins):
         return Refusal(Reason.FORBIDDEN, "the write key is not for use from this origin")
     return Caller(key.app_id, key.key_id, signs=False, scopes=key.scopes)

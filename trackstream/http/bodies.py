@@ -8,7 +8,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-from aiohttp import ClientPayloadError, web
+from aiohttp import ClientPayloadError, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from trackstream.core.reasons import Reason
@@ -89,7 +89,7 @@ def media_refusal(request: web.Request) -> Refusal | None:
 
     `text/plain` is taken for JSON: it is what `navigator.sendBeacon` sends without a preflight.
     """
-    value = request.headers.get("Content-Type")
+    value = request.headers.get(hdrs.CONTENT_TYPE)
     if value is None or value == "application/json":
         return None
     media_type = request.content_type

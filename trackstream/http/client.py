@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from aiohttp import hdrs
 from multidict import istr
 
 from trackstream.core.texts import clean
@@ -40,7 +41,8 @@ def header(request: web.Request, name: str, max_chars: int) -> str | None:
 
 def cookie_of(request: web.Request) -> str | None:
     """The tracking cookie's id, if there is one of ours and the browser does not object to it."""
-    found = _COOKIE.search(request.headers.get("Cookie", ""))
+    cookies = request.headers.get(hdrs.COOKIE)
+    found = _COOKIE.search(cookies) if cookies else None
     return found[1] if found and not objects(request) else None
 
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from trackstream.core.reasons import Reason
@@ -104,7 +104,7 @@ def expecting(
             response = problem_response(refusal)
             refused(refusal.reason, response.status)
             return response
-        expected = request.headers.get("Expect")
+        expected = request.headers.get(hdrs.EXPECT)
         if not expected:
             return await (find(request) or handler)(request)
         if request.version >= HttpVersion11 and expected.lower() != "100-continue":

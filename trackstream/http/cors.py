@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from trackstream.core.reasons import Reason
 from trackstream.http.authentication import WRITE_KEY_HEADER, origin_allowed, write_key_of
@@ -32,7 +32,7 @@ _HEADERS = (
 
 def show_to_origin(request: web.Request, response: web.Response) -> None:
     """Let a browser hand the answer to the page that asked, if a page did."""
-    origin = request.headers.get("Origin")
+    origin = request.headers.get(hdrs.ORIGIN)
     if origin is None:
         return
     response.headers["Vary"] = "Origin"
@@ -45,7 +45,7 @@ def show_to_origin(request: web.Request, response: web.Response) -> None:
 def preflight(request: web.Request, directory: Directory) -> web.Response:
     """The answer to a preflight. A key in the query is judged here; one in a header only later."""
     key = directory.key(write_key_of(request) or "")
-    if key is not None and not origin_allowed(request.headers.get("Origin"), key.origins):
+    if key is not None and not origin_allowed(request.headers.get(hdrs.ORIGIN), key.origins):
         return problem_response(
             Refusal(Reason.FORBIDDEN, "the write key is not for use from this origin")
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from aiohttp import web
+from multidict import istr
 
 from trackstream.core.fields import Problem
 from trackstream.core.reasons import Reason
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Dialect", "Item", "Post", "batch_refusal", "id_maker", "idempotency_base"]
 
+_IDEMPOTENCY_KEY = istr("Idempotency-Key")
 _MAX_KEY_CHARS = 200
 
 
@@ -93,7 +95,7 @@ class Post(msgspec.Struct, eq=False):
 
 def idempotency_base(post: Post) -> str | Refusal | None:
     """The request's Idempotency-Key, from which the ids of events that have none are made."""
-    base = header(post.request, "Idempotency-Key", _MAX_KEY_CHARS + 1)
+    base = header(post.request, _IDEMPOTENCY_KEY, _MAX_KEY_CHARS + 1)
     if base is not None and (len(base) > _MAX_KEY_CHARS or has_controls(base)):
         return Refusal(
             Reason.INVALID_VALUE, f"Idempotency-Key has to be at most {_MAX_KEY_CHARS} characters"

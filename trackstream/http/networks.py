@@ -29,11 +29,11 @@ class Networks:
             address = addresses.address_of(text.partition("%")[0])
             return address is not None and any(address in network for network in networks)
 
-        self._contains = contains if networks else lambda _: False
+        self._contains = contains
         self._some = bool(networks)
 
     def __bool__(self) -> bool:
         return self._some
 
     def __contains__(self, address: str | None) -> bool:
-        return address is not None and self._contains(address)
+        return self._some and address is not None and self._contains(address)

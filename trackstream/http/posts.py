@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aiohttp import hdrs
+
 from trackstream import codec
 from trackstream.core.envelopes import envelopes_of, halves
 from trackstream.core.reasons import Reason
@@ -67,7 +69,7 @@ def post_handler(
             choose=choose or (lambda _: spoken),
             received_at_ms=parts.clock_ms(),
             ip=client_ip(request),
-            user_agent=header(request, "User-Agent", MAX_USER_AGENT_CHARS),
+            user_agent=header(request, hdrs.USER_AGENT, MAX_USER_AGENT_CHARS),
         )
         refusal = await run_steps(STEPS, post, parts)
         response = post.response if refusal is None else await _refuse(post, refusal, parts)
@@ -128,7 +130,7 @@ async def _authenticate(post: Post, parts: Parts) -> Refusal | None:
 def _inflated(post: Post, most_bytes: int) -> bytes | Refusal:
     """The body without its Content-Encoding, which has no other bound once the caller is known."""
     if post.inflated is None:
-        encoding = post.request.headers.get("Content-Encoding", "")
+        encoding = post.request.headers.get(hdrs.CONTENT_ENCODING, "")
         post.inflated = bodies.inflate(post.body, encoding, most_bytes)
     return post.inflated
 

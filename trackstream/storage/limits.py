@@ -16,6 +16,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from trackstream.storage.resting_redis import FAILED, TIMEOUT_S, RestingRedis
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ class Rate(NamedTuple):
     capacity: int
 
 
-class Allowance(NamedTuple):
+class Allowance(msgspec.Struct, frozen=True):
     """Whether something may be done, and when more may be."""
 
     allowed: bool
