@@ -178,7 +178,7 @@ def played(
 
 
 @pytest.mark.parametrize("rules", [DEFAULT, SHORT, PER_CAMPAIGN, BOTH, BY_CLIENT])
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(events=histories(), seed=st.integers(0, 2**32))
 def test_any_order_batching_and_repetition_gives_the_sessions_of_the_sorted_events(
     rules: Rules, events: list[RawEvent], seed: int
