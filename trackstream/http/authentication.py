@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["WRITE_KEY_HEADER", "Caller", "authenticate", "origin_allowed", "write_key_of"]
 
-WRITE_KEY_HEADER = istr("X-Trackstream-Write-Key")
-_KEY_HEADER = istr(KEY_HEADER)
+WRITE_KEY_HEADER = "X-Trackstream-Write-Key"
+_WRITE_KEY, _KEY = istr(WRITE_KEY_HEADER), istr(KEY_HEADER)
 _WRITE_KEY_PARAMETER = "write_key"
 
 
@@ -71,7 +71,7 @@ async def authenticate(
     """
     headers = request.headers
     authorization = headers.get(hdrs.AUTHORIZATION, "")
-    if authorization.startswith("HMAC") or _KEY_HEADER in headers:
+    if authorization.startswith("HMAC") or _KEY in headers:
         caller = _by_signature(request, body, authorization, directory=directory, now_s=now_s)
         if isinstance(caller, Caller):
             used = f"{caller.key_id}:{signature_of(authorization)}"
@@ -96,7 +96,7 @@ async def authenticate(
 
 def write_key_of(request: web.Request) -> str | None:
     """The write key that the request carries, in whichever place."""
-    key_id = request.headers.get(WRITE_KEY_HEADER)
+    key_id = request.headers.get(_WRITE_KEY)
     if key_id:
         return key_id
     if _WRITE_KEY_PARAMETER in request.raw_path:
