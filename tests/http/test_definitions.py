@@ -89,6 +89,9 @@ async def test_lenient_accepts_and_marks(service: Service, monkeypatch: pytest.M
         {"$definition": {"properties.level": "invalid_property"}},
         {"$definition": {"event": "unknown_event"}},
     ]
+    shown = await (await service.client.get("/metrics")).text()
+    assert 'definition_marks_total{reason="unknown_event"} 1' in shown
+    assert 'definition_marks_total{reason="invalid_property"} 1' in shown
 
 
 def test_a_file_is_checked_set_shown_and_known_to_collectors(

@@ -11,13 +11,17 @@ from trackstream.core.validation import ParsedEvent
 
 if TYPE_CHECKING:
     from trackstream.core.fields import Problem
+    from trackstream.http.metrics import Metrics
     from trackstream.ports import App
 
 __all__ = ["as_defined"]
 
 
 def as_defined(
-    result: ParsedEvent | tuple[Problem, ...], named: object, app: App | None
+    result: ParsedEvent | tuple[Problem, ...],
+    named: object,
+    app: App | None,
+    metrics: Metrics,
 ) -> ParsedEvent | tuple[Problem, ...]:
     """What validation made of an event, and what its app's definitions say of it besides.
 
@@ -28,6 +32,7 @@ def as_defined(
         result: of validation.
         named: the event in our own words.
         app: whose it is.
+        metrics: count what lenient mode lets pass, by reason.
     """
     definitions = app.definitions if app else None
     if definitions is None or not isinstance(named, dict):
@@ -42,4 +47,6 @@ def as_defined(
         return (*result, *problems) if definitions.mode == "strict" else result
     if definitions.mode == "strict":
         return problems
+    for one in problems:
+        metrics.marked.add((one.reason.value,))
     return msgspec.structs.replace(result, event=marked(result.event, problems))

@@ -110,7 +110,7 @@ def _item(
         default_name=default_name,
         default_cookie_id=None if post.known.signs else cookie_of(post.request),
     )
-    result = as_defined(result, value, parts.directory.app(post.known.app_id))
+    result = as_defined(result, value, parts.directory.app(post.known.app_id), parts.metrics)
     return Item(value, value, result, "/v1/event")
 
 

@@ -122,6 +122,13 @@ class Metrics(msgspec.Struct):
             "refusals_total", "Requests and events refused, by reason.", "reason"
         )
     )
+    marked: Counter = msgspec.field(
+        default_factory=lambda: _counter(
+            "definition_marks_total",
+            "What accepted events have against their app's definitions (lenient), by reason.",
+            "reason",
+        )
+    )
     touches: Counter = msgspec.field(
         default_factory=lambda: _counter(
             "touches_total",

@@ -146,7 +146,9 @@ def _item(
     return Item(
         message,
         parsed.ours,
-        as_defined(parsed.result, parsed.ours, parts.directory.app(post.known.app_id)),
+        as_defined(
+            parsed.result, parsed.ours, parts.directory.app(post.known.app_id), parts.metrics
+        ),
         # What has no type of Segment's is refused there as it was here.
         f"/v1/{kind or (said if known else 'track')}",
         address_is_users=parsed.address_is_users,
