@@ -143,18 +143,22 @@ def _optional(put: Write) -> Write:
 
 def _record(schema: dict[str, Any], named: dict[str, Write]) -> Write:
     """Fields of the same kind that follow each other are written together: a call less for each."""
-    runs: list[tuple[Callable[[Any], Any], Write]] = []
+    runs: list[tuple[Callable[[Any], Any], Write, bool]] = []
     for kind, fields in groupby(schema["fields"], key=_kind):
         names, types = zip(*((field["name"], field["type"]) for field in fields), strict=True)
         if kind is None or len(names) == 1:
-            puts = (_compile(one, named) for one in types)
-            runs += zip(map(attrgetter, names), puts, strict=True)
+            for name, one in zip(names, types, strict=True):
+                runs.append((attrgetter(name), _compile(one, named), isinstance(one, list)))
         else:
-            runs.append((attrgetter(*names), _RUNS[kind]))
+            runs.append((attrgetter(*names), _RUNS[kind], False))
 
     def write(out: Out, record: Any) -> None:
-        for value, put in runs:
-            put(out, value(record))
+        for read, put, may_be_absent in runs:
+            value = read(record)
+            if value is None and may_be_absent:
+                out.append(_ABSENT)
+            else:
+                put(out, value)
 
     return write
 

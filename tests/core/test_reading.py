@@ -78,6 +78,11 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
+DEEP: dict[str, Any] = {}
+for _ in range(40):
+    DEEP = {"a": [DEEP]}
+
+
 @st.composite
 def events(draw: st.DrawFn) -> dict[str, Any]:
     """Events with one good identifier and some fields, a few of them with odd values."""
@@ -94,6 +99,8 @@ def events(draw: st.DrawFn) -> dict[str, Any]:
 @given(events(), st.sampled_from([None, "install"]), st.sampled_from([None, "c" * 16, "nil"]))
 @example({"event": "\tview", "user_id": "u1", "timestamp": NOW_MS}, None, None)
 @example(EXAMPLE, None, None)
+@example({"event": "v", "user_id": "u1", "timestamp": NOW_MS, "context": "\ud800"}, None, None)
+@example({"event": "v", "user_id": "u1", "timestamp": NOW_MS, "properties": DEEP}, None, None)
 @example({"user_id": "u1", "timestamp": NOW_MS, "event": " "}, "install", None)
 @example({"event": "alias", "user_id": "u1", "timestamp": NOW_MS, "properties": {}}, None, None)
 def test_an_event_is_the_same_as_read_field_by_field(

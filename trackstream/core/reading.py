@@ -15,13 +15,14 @@ from trackstream.core.contexts import MAX_PIXELS, MAX_URL_CHARS, sender_of
 from trackstream.core.fields import Fields
 from trackstream.core.identifiers import KNOWN_BAD, MAX_ID_CHARS
 from trackstream.core.persons import ALIAS
+from trackstream.core.reasons import Reason
 from trackstream.core.records import Context, RawEvent
+from trackstream.core.timestamps import check_range, parse_timestamp
 from trackstream.core.validation import (
     MAX_NAME_CHARS,
     ParsedEvent,
     origin_of,
     parse_event,
-    timestamp_of,
     unknown_of,
 )
 
@@ -150,17 +151,15 @@ def _plain_event(
     """The event; None if there is anything unusual in it."""
     try:
         given = msgspec.convert(value, _Event)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):  # the latter by a lone surrogate
         return None
     written = given.event or default_name or ""
     name = written.strip()
     if not written.isprintable() or name in {"", ALIAS} or not _says_who(given, default_cookie_id):
         return None
+    times = _plain_times(given, received_at_ms=received_at_ms, sent_at_ms=sent_at_ms)
     problems: list[Problem] = []
     fields = Fields(cast("dict[str, Any]", value), problems)
-    if given.sent_at is not None:
-        sent_at_ms = fields.timestamp_ms("sent_at")
-    timestamp_ms = timestamp_of(fields, received_at_ms=received_at_ms, sent_at_ms=sent_at_ms)
     properties = fields.json("properties", given.properties) if given.properties else "{}"
     context = campaign = referral = ip = user_agent = None
     stated = given.context
@@ -175,8 +174,9 @@ def _plain_event(
         if unknown_of(fields):
             return None
         campaign, referral = origin_of(fields, context)
-    if problems:
+    if problems or times is None:
         return None
+    timestamp_ms, sent_at_ms = times
     return ParsedEvent(
         event=RawEvent(
             event_id=given.event_id or new_id(),
@@ -212,6 +212,20 @@ def _says_who(given: _Event, default_cookie_id: str | None) -> bool:
         and " " not in written
         and KNOWN_BAD.isdisjoint(map(str.lower, ids))
     )
+
+
+def _plain_times(
+    given: _Event, *, received_at_ms: int, sent_at_ms: int | None
+) -> tuple[int, int | None] | None:
+    """When it happened and when it was sent; None if the one or the other cannot be."""
+    sent = sent_at_ms if given.sent_at is None else parse_timestamp(given.sent_at)
+    at = parse_timestamp(given.timestamp)
+    if isinstance(sent, Reason) or isinstance(at, Reason):
+        return None
+    corrected_ms = at if sent is None else at + received_at_ms - sent
+    if check_range(corrected_ms, received_at_ms=received_at_ms) is not None:
+        return None
+    return at, sent
 
 
 def _plain_context(stated: _Context) -> Context | None:

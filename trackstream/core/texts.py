@@ -15,6 +15,7 @@ __all__ = ["clean", "cut", "has_controls", "json_text", "measure"]
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _CONTROLS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_JSON = msgspec.json.Encoder()
 _CONTAINERS = frozenset({dict, list})
 
 
@@ -63,7 +64,7 @@ def json_text(value: object) -> str:
     The value's depth has to be bounded already.
     """
     try:
-        data = msgspec.json.encode(value)
+        data = _JSON.encode(value)
     except UnicodeEncodeError:
         return msgspec.json.encode(_cleaned(value)).decode()
     if b"\\u0000" in data:

@@ -36,7 +36,6 @@ __all__ = [
     "ParsedEvent",
     "origin_of",
     "parse_event",
-    "timestamp_of",
     "unknown_of",
 ]
 
@@ -107,7 +106,7 @@ def parse_event(
     own_sent_at_ms = fields.timestamp_ms("sent_at")
     if own_sent_at_ms is not None:
         sent_at_ms = own_sent_at_ms
-    timestamp_ms = timestamp_of(fields, received_at_ms=received_at_ms, sent_at_ms=sent_at_ms)
+    timestamp_ms = _timestamp_ms(fields, received_at_ms=received_at_ms, sent_at_ms=sent_at_ms)
     identifiers = _identifiers(fields, problems, default_cookie_id)
     event_id = fields.identifier("event_id")
     session_id = fields.identifier("session_id")
@@ -142,7 +141,7 @@ def parse_event(
     )
 
 
-def timestamp_of(fields: Fields, *, received_at_ms: int, sent_at_ms: int | None) -> int:
+def _timestamp_ms(fields: Fields, *, received_at_ms: int, sent_at_ms: int | None) -> int:
     """The timestamp as sent; it is judged as corrected for the sender's clock."""
     timestamp_ms = fields.timestamp_ms("timestamp")
     if timestamp_ms is None:

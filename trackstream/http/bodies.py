@@ -157,7 +157,7 @@ def parse_json(body: bytes) -> Any:
         )
     body = body.removeprefix(_BOM)
     try:
-        return _decoded(msgspec.json.decode, body)
+        return _decoded(_JSON.decode, body)
     except RecursionError:
         return Refusal(Reason.TOO_DEEP, "the JSON is nested too deep")
     except UnicodeDecodeError as error:
@@ -176,7 +176,7 @@ def written_key(body: bytes) -> str | None:
     return key if isinstance(key, str) else None
 
 
-_KEYED = msgspec.json.Decoder(_Keyed)
+_JSON, _KEYED = msgspec.json.Decoder(), msgspec.json.Decoder(_Keyed)
 
 
 def _decoded(decode: Callable[[bytes], T], body: bytes) -> T:
