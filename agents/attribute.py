@@ -37,7 +37,7 @@ def step(context: Context) -> Step:
                 if before is None and record.depth is None:
                     # News of a conversion that is forgotten: of one that is not, the first to come
                     # from any identifier is its answer.
-                    context.metrics.count("trackstream_late_news_total", agent=AGENT)
+                    effects.tally("trackstream_late_news_total", agent=AGENT)
                     return
                 if before is not None and before.conversion.subject != record.conversion.subject:
                     # Another subject's event of the same id: an id names the first one.
@@ -49,7 +49,7 @@ def step(context: Context) -> Step:
                 each_due(conversions, record, at, effects, pass_time)
                 for old in expired(activity, at.partition, DECISIONS, at_ms=at.ms):
                     effects.save(activity, old, None)
-                forget(conversions, at, effects, context.metrics, AGENT)
+                forget(conversions, at, effects, AGENT)
             case _:
                 raise TypeError(f"{type(record).__name__} does not belong on {TOPIC}")
 

@@ -48,7 +48,7 @@ def step(context: Context) -> Step:
             case Tick():
                 each_due(visitors, record, at, effects, pass_time)
                 expire(tables, at, effects)
-                forget(visitors, at, effects, context.metrics, AGENT)
+                forget(visitors, at, effects, AGENT)
             case Touch() | Outcome():
                 learn(visitors, record, at, effects)
             case _:

@@ -33,7 +33,7 @@ def step(context: Context) -> Step:
             case Tick():
                 for old in expired(activity, at.partition, TOUCHES, at_ms=at.ms):
                     effects.save(activity, old, None)
-                forget(touchpoints, at, effects, context.metrics, AGENT)
+                forget(touchpoints, at, effects, AGENT)
             case _:
                 raise TypeError(f"{type(record).__name__} does not belong on {TOPIC}")
 

@@ -16,7 +16,6 @@ from trackstream.core.records import Tick
 if TYPE_CHECKING:
     from faust.types import AppT
 
-    from agents.metrics import Metrics
     from agents.steps import At
     from agents.transport import Producer
     from tables.base import StateTable
@@ -79,7 +78,7 @@ def each_due(
             effects.include(mine)
 
 
-def forget(table: StateTable[S], at: At, effects: Effects, metrics: Metrics, agent: str) -> None:
+def forget(table: StateTable[S], at: At, effects: Effects, agent: str) -> None:
     """Delete states of the tick's partition that are kept no longer, a part of them each time."""
     keys = [
         key
@@ -88,7 +87,7 @@ def forget(table: StateTable[S], at: At, effects: Effects, metrics: Metrics, age
     ]
     for key in keys:
         effects.save(table, key, None)
-    metrics.count("trackstream_states_forgotten_total", len(keys), agent=agent, table=table.name)
+    effects.tally("trackstream_states_forgotten_total", len(keys), agent=agent, table=table.name)
 
 
 async def send_ticks(app: AppT, *, topic_prefix: str) -> int:

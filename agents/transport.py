@@ -17,10 +17,12 @@ from faust.transport.drivers import aiokafka as driver
 from mode.utils.queues import FlowControlEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable, Iterable, Mapping
 
     from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
     from aiokafka.producer.message_accumulator import BatchBuilder
+    from faust.transport.consumer import RecordMap
+    from faust.types import TP
     from mode import ServiceT
 
 __all__ = ["Consumer", "FlowControl", "Outgoing", "Producer", "Transport", "partition_of"]
@@ -121,6 +123,18 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = _FETCH_WAIT_MS  # noqa: SLF001 - no setting leads there
         return consumer
 
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Go back to where the group is: to the beginning where nothing was committed.
+
+        aiokafka stays where it is then, past whatever was fetched and dropped meanwhile.
+        """
+        committed = await super().seek_to_committed()
+        changelogs = self.app.tables.changelog_topics
+        never = [tp for tp, at in committed.items() if not at and tp.topic not in changelogs]
+        if never:
+            await self.call_thread(self._ensure_consumer().seek_to_beginning, *never)
+        return committed
+
 
 class Consumer(driver.Consumer):
     """Faust's consumer, whose idle fetches last less."""
@@ -136,6 +150,16 @@ class Consumer(driver.Consumer):
 
     def _new_consumer_thread(self) -> _ConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:  # noqa: ASYNC109 - Faust's name
+        """Fetch records of these partitions alone, whatever becomes of the set meanwhile.
+
+        Faust gives the set that it goes on changing. At the end of a recovery that is empty for a
+        moment, which aiokafka takes for all partitions: records of streams were fetched, dropped as
+        not active, and never read again.
+        """
+        wanted = None if active_partitions is None else set(active_partitions)
+        return await super()._getmany(wanted, timeout)
 
     async def _drain_messages(self, fetcher: ServiceT) -> None:
         """Read for ever and hand each message to its stream.

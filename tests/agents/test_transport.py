@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import MessageSizeTooLargeError
+from faust.types import TP
 from mode.utils.queues import FlowControlQueue
 
-from agents.transport import FlowControl, Outgoing, Producer
+from agents.transport import Consumer, FlowControl, Outgoing, Producer, _ConsumerThread
 from trackstream.application import create_app
+from trackstream.storage.topics import bootstrap_servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +45,61 @@ async def test_what_was_read_before_a_rebalance_is_cleared_when_it_begins() -> N
 
 async def test_the_app_uses_it(make_settings: Callable[[], Settings]) -> None:
     assert isinstance(create_app(make_settings()).flow_control, FlowControl)
+
+
+async def test_a_fetch_is_of_the_partitions_that_were_active_when_it_began() -> None:
+    """An empty set is all partitions to aiokafka, and Faust empties its set meanwhile."""
+    consumer: Any = Consumer.__new__(Consumer)
+    asked: list[set[TP]] = []
+
+    async def getmany(active_partitions: set[TP], _: float) -> dict[TP, list[Any]]:
+        live.clear()
+        asked.append(set(active_partitions))
+        return {}
+
+    consumer._thread = SimpleNamespace(getmany=getmany)
+    live = {TP("changelog", 0)}
+    await consumer._getmany(live, 0.1)
+    assert asked == [{TP("changelog", 0)}]
+
+
+async def test_what_was_never_committed_is_read_from_the_beginning(
+    make_settings: Callable[[], Settings], kafka_url: str
+) -> None:
+    settings = make_settings()
+    topic = f"{settings.topic_prefix}t"
+    servers = bootstrap_servers(kafka_url)
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    await admin.create_topics([NewTopic(topic, 2, 1)])
+    await admin.close()
+    async with AIOKafkaProducer(bootstrap_servers=servers) as producer:
+        for partition in (0, 1):
+            for number in range(3):
+                await producer.send_and_wait(topic, b"%d" % number, partition=partition)
+    client = AIOKafkaConsumer(bootstrap_servers=servers, group_id=topic, enable_auto_commit=False)
+    await client.start()
+    try:
+        places = [TopicPartition(topic, n) for n in (0, 1)]
+        client.assign(places)
+        await client.seek_to_beginning(*places)
+        read = 0
+        while read < 6:
+            read += sum(map(len, (await client.getmany(timeout_ms=100)).values()))
+        await client.commit({places[1]: 2})
+        app = create_app(settings)
+        thread: Any = _ConsumerThread.__new__(_ConsumerThread)
+        thread.app, thread._consumer = app, client
+        thread.call_thread = _at_once
+        thread._ensure_consumer = lambda: client
+        await thread.seek_to_committed()
+        assert [await client.position(one) for one in places] == [0, 2]
+    finally:
+        await client.stop()
+
+
+async def _at_once(method: Any, *arguments: Any) -> Any:
+    return await method(*arguments)
 
 
 async def test_a_failure_is_told_when_no_other_write_is_under_way() -> None:
