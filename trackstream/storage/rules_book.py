@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,11 +11,10 @@ import msgspec
 from sqlalchemy import select
 
 from trackstream.core.rules import OF_THE_SERVICE, Rules
-from trackstream.storage.database import transaction
-from trackstream.storage.errors import StorageUnavailableError
-from trackstream.storage.polling import REFRESH_S, Polled
+from trackstream.storage.effective import Book, Versions
+from trackstream.storage.polling import REFRESH_S
 from trackstream.storage.registered_rows import milliseconds
-from trackstream.storage.schema import directory_version, rules, rules_activations
+from trackstream.storage.schema import rules, rules_activations
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -25,9 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["CachedRules", "DefaultRules"]
 
 _log = logging.getLogger(__name__)
-
-_START_S = 30.0
-_RETRY_S = 0.5
 
 
 class DefaultRules:
@@ -46,17 +40,12 @@ class DefaultRules:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Snapshot:
-    version: int = -1
+class _Snapshot(Versions[Rules]):
     rules: dict[tuple[str, str], Rules] = field(default_factory=dict)
     """By app and version."""
-    moments: dict[str, list[int]] = field(default_factory=dict)
-    """By app: from when on each activation counts, in order, …"""
-    active: dict[str, list[Rules]] = field(default_factory=dict)
-    """… and the rules that then do."""
 
 
-class CachedRules:
+class CachedRules(Book[_Snapshot]):
     """`ports.RulesBook`: answers from memory; a change is known before it counts.
 
     Args:
@@ -67,52 +56,25 @@ class CachedRules:
     """
 
     def __init__(self, engine: Engine, *, base: Rules, refresh_s: float = REFRESH_S) -> None:
-        self._engine = engine
         self._default = DefaultRules(base)
         self._base = base
-        self._polled = Polled(
-            partial(_read, engine, base),
+        super().__init__(
+            engine,
+            partial(_read, base),
             _Snapshot(),
             what="the rules of apps",
             log=_log,
             refresh_s=refresh_s,
         )
 
-    async def start(self, *, timeout_s: float = _START_S) -> None:
-        """Read everything and keep up with it.
-
-        Raises:
-            StorageUnavailableError: It could not be read in this time. To go on with the defaults
-                would decide wrongly, and decisions keep their rules.
-        """
-        await self._polled.start()
-        try:
-            async with asyncio.timeout(timeout_s):
-                while self._polled.now.version < 0:
-                    await asyncio.sleep(_RETRY_S)
-                    await self._polled.refresh()
-        except TimeoutError as error:
-            await self.stop()
-            raise StorageUnavailableError(
-                "the rules of apps cannot be read (is PostgreSQL there, and has `trackstream "
-                f"migrate` made its tables?): {self._polled.why}"
-            ) from error
-
-    async def stop(self) -> None:
-        """Stop keeping up, and disconnect."""
-        await self._polled.stop()
-        await asyncio.to_thread(self._engine.dispose)
-
     def current(self, app_id: str, *, at_ms: int) -> Rules:
         """The rules for what arrived then; see `ports.RulesBook`."""
-        now = self._polled.now
-        moments = now.moments.get(app_id)
-        place = bisect_right(moments, at_ms) if moments else 0
-        return now.active[app_id][place - 1] if place else self._base
+        place = self.place(app_id, at_ms)
+        return self._base if place < 0 else self.now.active[app_id][place]
 
     def version(self, app_id: str, version: str) -> Rules | None:
         """The rules of this name; see `ports.RulesBook`."""
-        found = self._polled.now.rules.get((app_id, version))
+        found = self.now.rules.get((app_id, version))
         return found or self._default.version(app_id, version)
 
 
@@ -121,25 +83,20 @@ def _family(version: str) -> str:
     return version.partition("+")[0]
 
 
-def _read(engine: Engine, base: Rules, last: _Snapshot) -> _Snapshot:
-    repeatable = engine.execution_options(isolation_level="REPEATABLE READ")
-    with transaction(repeatable) as connection:
-        version = connection.execute(select(directory_version.c.version)).scalar_one()
-        if version == last.version:
-            return last
-        known = _known(connection, base)
-        moments: dict[str, list[int]] = {}
-        active: dict[str, list[Rules]] = {}
-        table = rules_activations
-        for row in connection.execute(select(table).order_by(table.c.app_id, table.c.seq)):
-            its = known.get((row.app_id, row.version))
-            if its is None:
-                continue
-            times = moments.setdefault(row.app_id, [])
-            # A clock that was set back does not bring an older version back.
-            times.append(max([milliseconds(row.effective_at), *times[-1:]]))
-            active.setdefault(row.app_id, []).append(its)
-    return _Snapshot(version=version, rules=known, moments=moments, active=active)
+def _read(base: Rules, connection: Connection, number: int, _: _Snapshot) -> _Snapshot:
+    known = _known(connection, base)
+    moments: dict[str, list[int]] = {}
+    active: dict[str, list[Rules]] = {}
+    table = rules_activations
+    for row in connection.execute(select(table).order_by(table.c.app_id, table.c.seq)):
+        its = known.get((row.app_id, row.version))
+        if its is None:
+            continue
+        times = moments.setdefault(row.app_id, [])
+        # A clock that was set back does not bring an older version back.
+        times.append(max([milliseconds(row.effective_at), *times[-1:]]))
+        active.setdefault(row.app_id, []).append(its)
+    return _Snapshot(number=number, rules=known, moments=moments, active=active)
 
 
 def _known(connection: Connection, base: Rules) -> dict[tuple[str, str], Rules]:
