@@ -14,8 +14,8 @@ from trackstream.core.postbacks.destinations import Destination, problems
 from trackstream.core.postbacks.webhooks import secret_text
 from trackstream.storage.database import transaction
 from trackstream.storage.errors import InvalidValueError, MasterKeyError, NotFoundError
-from trackstream.storage.registered_rows import milliseconds
-from trackstream.storage.schema import apps, postback_destinations
+from trackstream.storage.registered_rows import milliseconds, require_app
+from trackstream.storage.schema import postback_destinations
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -81,9 +81,7 @@ class Destinations:
             )
         values = {name: getattr(created, name) for name in _FIELDS}
         with transaction(self._engine) as connection:
-            app = connection.execute(select(apps).where(apps.c.app_id == created.app_id))
-            if app.one_or_none() is None:
-                raise NotFoundError(f"there is no app {created.app_id}")
+            require_app(connection, created.app_id)
             connection.execute(
                 insert(postback_destinations).values(
                     **values, events=list(created.events), sealed_secret=sealed, created_at=now

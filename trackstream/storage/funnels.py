@@ -15,10 +15,9 @@ from sqlalchemy import func, insert, select, text
 from trackstream.core.funnels import shares
 from trackstream.core.funnels_file import funnels_of_text, version_of
 from trackstream.storage.database import transaction
-from trackstream.storage.errors import NotFoundError
-from trackstream.storage.registered_rows import milliseconds
+from trackstream.storage.registered_rows import milliseconds, require_app
 from trackstream.storage.rules import EFFECTIVE_AFTER_S
-from trackstream.storage.schema import apps, funnels
+from trackstream.storage.schema import funnels
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -63,7 +62,7 @@ def set_funnels(
     """
     version = version_of(funnels_of_text(toml))
     with transaction(engine) as connection:
-        _require_app(connection, app_id, lock=True)
+        require_app(connection, app_id, lock=True)
         before = _last(connection, app_id)
         if before is not None and before.version == version:
             return before
@@ -92,7 +91,7 @@ def last(engine: Engine, app_id: str) -> FunnelsVersion | None:
         StorageUnavailableError: PostgreSQL does not answer.
     """
     with transaction(engine) as connection:
-        _require_app(connection, app_id, lock=False)
+        require_app(connection, app_id)
         return _last(connection, app_id)
 
 
@@ -216,12 +215,6 @@ def _filter(one: Filter, place: str, values: dict[str, Any]) -> list[str]:
                 "ELSE false END"
             )
     return parts
-
-
-def _require_app(connection: Connection, app_id: str, *, lock: bool) -> None:
-    query = select(apps.c.app_id).where(apps.c.app_id == app_id)
-    if connection.execute(query.with_for_update() if lock else query).one_or_none() is None:
-        raise NotFoundError(f"there is no app {app_id}")
 
 
 def _last(connection: Connection, app_id: str) -> FunnelsVersion | None:

@@ -40,13 +40,19 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def require_app(connection: Connection, app_id: str) -> None:
+def require_app(connection: Connection, app_id: str, *, lock: bool = False) -> None:
     """Go on only for an app that there is.
+
+    Args:
+        connection: In whose transaction.
+        app_id: The app.
+        lock: Whether others who lock it wait until the transaction ends.
 
     Raises:
         NotFoundError: There is none with this id.
     """
-    if connection.execute(select(apps).where(apps.c.app_id == app_id)).one_or_none() is None:
+    query = select(apps.c.app_id).where(apps.c.app_id == app_id)
+    if connection.execute(query.with_for_update() if lock else query).one_or_none() is None:
         raise NotFoundError(f"there is no app {app_id}")
 
 

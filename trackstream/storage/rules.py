@@ -14,8 +14,8 @@ from trackstream.core.rules import DEFAULT, Rules
 from trackstream.core.rules_file import blocking, rules_of_text
 from trackstream.storage.database import transaction
 from trackstream.storage.errors import NotFoundError
-from trackstream.storage.registered_rows import milliseconds
-from trackstream.storage.schema import apps, fraud_sources, rules, rules_activations
+from trackstream.storage.registered_rows import milliseconds, require_app
+from trackstream.storage.schema import fraud_sources, rules, rules_activations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +56,8 @@ class Activation(msgspec.Struct, frozen=True, kw_only=True):
 class RulesStore:
     """What is set for apps. Every call may raise `StorageUnavailableError`.
 
+    One change of an app's rules at a time, by a lock, so that moments go up as numbers do.
+
     Args:
         engine: The database, migrated.
         models: Multi-touch models that rules may name.
@@ -76,7 +78,7 @@ class RulesStore:
         """
         made = rules_of_text(toml, base=DEFAULT, models=self._models)
         with transaction(self._engine) as connection:
-            _lock(connection, app_id)
+            require_app(connection, app_id, lock=True)
             return _set(connection, app_id, made, toml, note)
 
     def block_marked_sources(self, app_id: str) -> Activation | None:
@@ -90,7 +92,7 @@ class RulesStore:
             NotFoundError: There is no such app.
         """
         with transaction(self._engine) as connection:
-            _lock(connection, app_id)
+            require_app(connection, app_id, lock=True)
             last = _last(connection, app_id)
             row = _found(connection, app_id, last.version) if last else None
             if row is None and not _marked(connection, app_id):
@@ -106,7 +108,7 @@ class RulesStore:
             NotFoundError: There is no such app, or the version was never set for it.
         """
         with transaction(self._engine) as connection:
-            _lock(connection, app_id)
+            require_app(connection, app_id, lock=True)
             if _found(connection, app_id, version) is None:
                 raise NotFoundError(f"{app_id} never had the rules {version}")
             return _activate(connection, app_id, version, note)
@@ -118,7 +120,7 @@ class RulesStore:
             NotFoundError: There is no such app, or the version was never set for it.
         """
         with transaction(self._engine) as connection:
-            _require_app(connection, app_id)
+            require_app(connection, app_id)
             last = _last(connection, app_id)
             name = version or (last.version if last else None)
             row = None if name is None else _found(connection, app_id, name)
@@ -135,7 +137,7 @@ class RulesStore:
         table = rules_activations
         query = select(table).where(table.c.app_id == app_id).order_by(table.c.seq)
         with transaction(self._engine) as connection:
-            _require_app(connection, app_id)
+            require_app(connection, app_id)
             return [_activation(row) for row in connection.execute(query)]
 
 
@@ -162,18 +164,6 @@ def _marked(connection: Connection, app_id: str) -> list[str]:
     table = fraud_sources.c
     query = select(table.source).where(table.app_id == app_id, table.unmarked_at.is_(None))
     return list(connection.scalars(query))
-
-
-def _lock(connection: Connection, app_id: str) -> None:
-    """One change of an app's rules at a time, so that moments go up as numbers do."""
-    query = select(apps.c.app_id).where(apps.c.app_id == app_id).with_for_update()
-    if connection.execute(query).one_or_none() is None:
-        raise NotFoundError(f"there is no app {app_id}")
-
-
-def _require_app(connection: Connection, app_id: str) -> None:
-    if connection.execute(select(apps).where(apps.c.app_id == app_id)).one_or_none() is None:
-        raise NotFoundError(f"there is no app {app_id}")
 
 
 def _found(connection: Connection, app_id: str, version: str) -> Row[Any] | None:
