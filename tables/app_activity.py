@@ -71,10 +71,8 @@ def expired(
     table: StateTable[AppActivity], partition: int, *, at_ms: int, limit: int = 500
 ) -> list[str]:
     """Keys of windows that are not kept any more, at most `limit`."""
-    keys: list[str] = []
-    for key, _ in table.store.scan(partition):
-        begin_ms = int(key.partition(b"|")[0])
-        if is_kept(begin_ms, at_ms=at_ms) or len(keys) >= limit:
-            break
-        keys.append(key.decode())
-    return keys
+    return table.first_keys(
+        partition,
+        lambda key: not is_kept(int(key.partition("|")[0]), at_ms=at_ms),
+        limit=limit,
+    )

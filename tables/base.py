@@ -16,18 +16,17 @@ from faust import Table
 from tables.due import DueIndex
 from tables.state import StateCodec, today, written_day
 from tables.store import PartitionStore, StoreOptions
+from trackstream.core.forgetting import WINDOW_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from faust.types import TP, AppT, TopicT
 
-__all__ = ["LEAST_MEMORY_DAYS", "StateTable"]
+__all__ = ["StateTable"]
 
 S = TypeVar("S", bound=msgspec.Struct)
 
-LEAST_MEMORY_DAYS = 31
-"""The longest window is 30 days: nothing younger is forgotten."""
 _CHANGELOG_BUFFER = 131_072
 
 
@@ -129,14 +128,24 @@ class StateTable(Table, Generic[S]):  # type: ignore[type-arg] # its key and val
         states = self.store.scan(partition, start=self._swept.pop(partition, None))
         for looked_at, (key, data) in enumerate(states, start=1):
             age_days = day - written_day(data)
-            if age_days > LEAST_MEMORY_DAYS and age_days > self._memory_days(
-                self.codec.decode(data)
-            ):
+            if age_days > WINDOW_DAYS and age_days > self._memory_days(self.codec.decode(data)):
                 found.append(key.decode())
             if looked_at >= limit:
                 self._swept[partition] = key + b"\0"
                 break
         return found
+
+    def first_keys(
+        self, partition: int, is_wanted: Callable[[str], bool], *, limit: int, start: str = ""
+    ) -> list[str]:
+        """Keys of a partition from `start` on, up to the first that is not wanted."""
+        keys: list[str] = []
+        for raw, _ in self.store.scan(partition, start=start.encode() or None):
+            key = raw.decode()
+            if len(keys) >= limit or not is_wanted(key):
+                break
+            keys.append(key)
+        return keys
 
     def scan(self, partition: int, *, start: str | None = None) -> Iterator[tuple[str, S]]:
         """Every (key, state) of a partition from `start` on, in order of keys."""

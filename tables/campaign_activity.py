@@ -101,9 +101,4 @@ def expired(
 ) -> list[str]:
     """Keys of rows older than is kept, at most `limit`."""
     end = _first_key(source, max(0, at_ms - RETENTION_MS))
-    keys: list[str] = []
-    for key, _ in table.store.scan(partition, start=f"{source}|".encode()):
-        if key >= end.encode() or len(keys) >= limit:
-            break
-        keys.append(key.decode())
-    return keys
+    return table.first_keys(partition, lambda key: key < end, limit=limit, start=f"{source}|")

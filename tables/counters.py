@@ -7,18 +7,23 @@ it says which messages it has counted.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from msgspec.structs import astuple
 
+from tables.store import NotOwnedError
 from trackstream.core.money import within_64_bits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-__all__ = ["add", "plus", "sum_of"]
+    from tables.base import StateTable
 
+__all__ = ["add", "plus", "rows_here", "sum_of"]
+
+R = TypeVar("R")
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -35,6 +40,16 @@ def add(row: S | None, change: S, *, offset: int) -> S:
     old = row if row is not None else type(change)()
     applied: int = old.applied  # type: ignore[attr-defined] # every counter has it
     return old if offset <= applied else _together(old, change, offset)
+
+
+def rows_here(table: StateTable[Any], rows_of: Callable[[int], Iterable[R]]) -> list[R]:
+    """Rows of every partition that is on this worker; the other workers have the others'."""
+    found: list[R] = []
+    for partition in table.store.open_partitions():
+        # One that has just gone to another worker is counted there.
+        with suppress(NotOwnedError):
+            found += list(rows_of(partition))
+    return found
 
 
 def sum_of(kind: type[S], rows: Iterable[S]) -> S:

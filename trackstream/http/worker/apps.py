@@ -11,8 +11,7 @@ from aiohttp import web
 from yarl import URL
 
 from tables.app_activity import RETENTION_MS, windows_since
-from tables.counters import plus
-from tables.store import NotOwnedError
+from tables.counters import plus, rows_here
 from trackstream.core.activity import HOP_MS, WINDOW_MS, AppActivity, in_window
 from trackstream.http.worker.peers import ROUTED
 from trackstream.http.worker.state import problem
@@ -82,14 +81,8 @@ def routes(tables: Tables, peers: Peers) -> list[web.RouteDef]:
 
 def _own_parts(table: StateTable[AppActivity], windows: int) -> list[_Part]:
     first_ms, _ = _span(windows)
-    parts: list[_Part] = []
-    for partition in table.store.open_partitions():
-        try:
-            rows = list(windows_since(table, partition, first_ms))
-        except NotOwnedError:
-            continue  # it has just gone to another worker, which counts it
-        parts += [_Part(row.app_id, row.begin_ms, row.activity) for row in rows]
-    return parts
+    rows = rows_here(table, lambda partition: windows_since(table, partition, first_ms))
+    return [_Part(row.app_id, row.begin_ms, row.activity) for row in rows]
 
 
 def _span(windows: int) -> tuple[int, int]:

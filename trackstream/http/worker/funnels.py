@@ -11,9 +11,8 @@ import msgspec
 from aiohttp import web
 from yarl import URL
 
-from tables.counters import sum_of
+from tables.counters import rows_here, sum_of
 from tables.funnel_activity import is_kept, rows_of
-from tables.store import NotOwnedError
 from trackstream.core.funnel_progress import KEPT_DAYS, FunnelCounts, FunnelDay
 from trackstream.core.funnels import shares
 from trackstream.core.rules import DAY_MS
@@ -95,14 +94,8 @@ def routes(tables: Tables, peers: Peers, book: FunnelsBook) -> list[web.RouteDef
 
 
 def _own_parts(table: StateTable[FunnelCounts], day: int) -> list[_Part]:
-    parts: list[_Part] = []
-    for partition in table.store.open_partitions():
-        try:
-            rows = list(rows_of(table, partition, day))
-        except NotOwnedError:
-            continue  # it has just gone to another worker, which counts it
-        parts += [_Part(row.app_id, row.place, row.counts) for row in rows]
-    return parts
+    rows = rows_here(table, lambda partition: rows_of(table, partition, day))
+    return [_Part(row.app_id, row.place, row.counts) for row in rows]
 
 
 def _shown(live: LiveFunnel, day: int, app_id: str, parts: list[_Part]) -> dict[str, Any]:

@@ -11,8 +11,7 @@ from aiohttp import web
 from yarl import URL
 
 from tables.campaign_activity import MINUTE_MS, RETENTION_MS, Activity, rows_since
-from tables.counters import plus
-from tables.store import NotOwnedError
+from tables.counters import plus, rows_here
 from trackstream.http.worker.live_page import PAGE
 from trackstream.http.worker.peers import ROUTED
 from trackstream.http.worker.state import problem
@@ -104,14 +103,8 @@ async def _all_parts(
 
 def _own_parts(table: StateTable[Activity], minutes: int) -> list[_Part]:
     since = _now_ms() - (minutes - 1) * MINUTE_MS
-    parts: list[_Part] = []
-    for partition in table.store.open_partitions():
-        try:
-            rows = list(rows_since(table, partition, since))
-        except NotOwnedError:
-            continue  # it has just gone to another worker, which counts it
-        parts += [_Part(row.app_id, row.campaign_id, row.minute_ms, row.activity) for row in rows]
-    return parts
+    rows = rows_here(table, lambda partition: rows_since(table, partition, since))
+    return [_Part(row.app_id, row.campaign_id, row.minute_ms, row.activity) for row in rows]
 
 
 def _by_minute(parts: Iterable[_Part]) -> dict[int, Activity]:
