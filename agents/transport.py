@@ -12,9 +12,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from aiokafka.errors import ConsumerStoppedError
-from aiokafka.partitioner import murmur2
 from faust.transport.drivers import aiokafka as driver
 from mode.utils.queues import FlowControlEvent
+
+from trackstream.core import murmur
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Mapping
@@ -46,11 +47,8 @@ class Outgoing(NamedTuple):
     """None: a tombstone."""
 
 
-@lru_cache(maxsize=65_536)
-def partition_of(key: bytes, partitions: int) -> int:
-    """The partition of a key, as Kafka's Java client and aiokafka's default partitioner have it."""
-    hashed: int = murmur2(key) & 0x7FFFFFFF
-    return hashed % partitions
+partition_of = lru_cache(maxsize=65_536)(murmur.partition_of)
+"""The partition of a key, remembered: an agent writes the same keys again and again."""
 
 
 class Producer(driver.Producer):

@@ -22,18 +22,6 @@ __all__ = ["named"]
 _MOST_LINKS = 64
 
 
-def first_of_each(seen: list[Seen]) -> list[Seen]:
-    """The earliest event of each set of identifiers: the others say the same of who is whom."""
-    first: dict[tuple[str | None, ...], Seen] = {}
-    for one in seen:
-        raw = one.raw
-        alias = raw.event_id if raw.event == "alias" else None
-        ids = (raw.user_id, raw.device_id, raw.cookie_id, raw.gaid, raw.idfa, raw.idfv, alias)
-        if ids not in first or one.at < first[ids].at:
-            first[ids] = one
-    return list(first.values())
-
-
 def named(
     state: VisitorState, seen: list[Seen], *, everything: bool
 ) -> tuple[VisitorState, list[Link], list[PersonLink]]:
