@@ -7,11 +7,11 @@ from uuid import uuid4
 
 import pytest
 
-from tests.agents.running import Worker
+from tests.agents.running import Log, Worker
 from trackstream.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
 
@@ -45,6 +45,19 @@ def worker(make_settings: Callable[[], Settings]) -> Iterator[Worker]:
         yield running.start()
     finally:
         running.stop()
+
+
+@pytest.fixture
+async def log(worker: Worker) -> AsyncIterator[Log]:
+    """The log that the shared worker reads and writes."""
+    async with Log(worker.settings) as log:
+        yield log
+
+
+@pytest.fixture
+def name() -> str:
+    """A name that no other test has."""
+    return uuid4().hex[:10]
 
 
 @pytest.fixture

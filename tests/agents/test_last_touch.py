@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import msgspec
@@ -11,21 +10,7 @@ import pytest
 from tests.agents.running import Log, Worker, click, envelope
 from trackstream.core.records import Event, Rejected
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
 pytestmark = pytest.mark.xdist_group("worker")
-
-
-@pytest.fixture
-async def log(worker: Worker) -> AsyncIterator[Log]:
-    async with Log(worker.settings) as log:
-        yield log
-
-
-@pytest.fixture
-def name() -> str:
-    return uuid4().hex[:10]
 
 
 async def event(log: Log, event_id: str) -> Event:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from typing import Any
 
 import msgspec
 import pytest
@@ -22,21 +21,7 @@ from trackstream.core.records import (
     Tick,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
 pytestmark = pytest.mark.xdist_group("worker")
-
-
-@pytest.fixture
-async def log(worker: Worker) -> AsyncIterator[Log]:
-    async with Log(worker.settings) as log:
-        yield log
-
-
-@pytest.fixture
-def name() -> str:
-    return uuid4().hex[:10]
 
 
 async def test_an_envelope_becomes_events_and_a_session(log: Log, name: str) -> None:
