@@ -11,22 +11,18 @@ import asyncio
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
 import msgspec
 import psutil
 
+from benchmarks.embedded import embedded
 from benchmarks.measured import StageResult
-from trackstream.embedded.kafka import EmbeddedKafka
-from trackstream.embedded.postgres import EmbeddedPostgres
 from trackstream.embedded.process import free_port
-from trackstream.embedded.valkey import EmbeddedValkey
 from trackstream.settings import PREFIX, Settings
 from trackstream.storage.database import make_engine
 from trackstream.storage.migrations import migrate
@@ -55,15 +51,7 @@ def run(argv: list[str]) -> list[StageResult]:
     parser.add_argument("--batch", type=int, action="append")
     options = parser.parse_args(argv)
     results = []
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        settings = Settings(
-            data_dir=folder,
-            kafka_url=stack.enter_context(EmbeddedKafka(folder)).url,
-            postgres_url=stack.enter_context(EmbeddedPostgres(folder)).url,
-            redis_url=stack.enter_context(EmbeddedValkey(folder)).url,
-            log_level="warning",
-        )
+    with embedded(redis=True) as settings:
         write_key = prepare(settings)
         for batch in options.batch or [20, 1]:
             # One at a time costs a request each: fewer of them show as much.

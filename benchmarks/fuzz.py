@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
 import psutil
 
 from benchmarks.collect import collecting, prepare
+from benchmarks.embedded import embedded
 from benchmarks.malformed import request
-from trackstream.embedded.kafka import EmbeddedKafka
-from trackstream.embedded.postgres import EmbeddedPostgres
-from trackstream.settings import Settings
 
 __all__ = ["Fuzzed", "fuzz", "run"]
 
@@ -94,26 +89,19 @@ def run(argv: list[str]) -> Fuzzed:
     parser.add_argument("--seconds", type=float, default=300, help="stop then, whatever is left")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(argv)
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        settings = Settings(
-            data_dir=folder,
-            kafka_url=stack.enter_context(EmbeddedKafka(folder)).url,
-            postgres_url=stack.enter_context(EmbeddedPostgres(folder)).url,
-            log_level="error",
-        )
+    with embedded(log_level="error") as settings:
         write_key = prepare(settings)
-        port, pid = stack.enter_context(collecting(settings))
-        fuzzed = asyncio.run(
-            fuzz(
-                port,
-                pid,
-                write_key,
-                requests=options.requests,
-                limit_s=options.seconds,
-                seed=options.seed,
+        with collecting(settings) as (port, pid):
+            fuzzed = asyncio.run(
+                fuzz(
+                    port,
+                    pid,
+                    write_key,
+                    requests=options.requests,
+                    limit_s=options.seconds,
+                    seed=options.seed,
+                )
             )
-        )
     print(fuzzed, flush=True)
     return fuzzed
 

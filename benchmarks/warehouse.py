@@ -11,20 +11,16 @@ import asyncio
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaProducer
 from sqlalchemy import func, select
 
+from benchmarks.embedded import embedded
 from benchmarks.measured import StageResult, watched
 from trackstream import codec
 from trackstream.core.records import Context, Event
-from trackstream.embedded.kafka import EmbeddedKafka
-from trackstream.embedded.postgres import EmbeddedPostgres
 from trackstream.settings import PREFIX, Settings
 from trackstream.storage.database import make_engine
 from trackstream.storage.migrations import migrate
@@ -44,14 +40,7 @@ def run(argv: list[str]) -> list[StageResult]:
     parser = argparse.ArgumentParser(prog="benchmarks.pipeline warehouse", description=__doc__)
     parser.add_argument("--events", type=int, default=40_000)
     options = parser.parse_args(argv)
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        settings = Settings(
-            data_dir=folder,
-            kafka_url=stack.enter_context(EmbeddedKafka(folder)).url,
-            postgres_url=stack.enter_context(EmbeddedPostgres(folder)).url,
-            log_level="warning",
-        )
+    with embedded() as settings:
         migrate(settings.postgres_url)
         asyncio.run(_fill(settings, options.events))
         result = _measure(settings, options.events)
