@@ -17,6 +17,7 @@ from uuid import uuid4
 import psycopg2
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 
 from trackstream.embedded.kafka import EmbeddedKafka
 from trackstream.embedded.postgres import EmbeddedPostgres
@@ -24,6 +25,21 @@ from trackstream.embedded.valkey import EmbeddedValkey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# How long an example takes, or its making, says how busy the machine is. What is set elsewhere, as
+# Hypothesis does by itself where it runs for a CI, stays.
+settings.register_profile(
+    "patient",
+    settings(),
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.filter_too_much,
+    ],
+    print_blob=True,
+)
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
