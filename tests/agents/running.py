@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -17,11 +16,12 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from tests.ports import free_port
+from tests.waiting import PATIENCE_S
 from trackstream import codec
 from trackstream.core.identifiers import scoped
 from trackstream.core.records import Envelope, RawEvent, Referral, Touch
 from trackstream.core.touches import subject_of_touch
-from trackstream.embedded.process import free_port
 from trackstream.storage.topics import bootstrap_servers
 
 if TYPE_CHECKING:
@@ -31,10 +31,9 @@ if TYPE_CHECKING:
     from trackstream.core.records import Record
     from trackstream.settings import Settings
 
-__all__ = ["Log", "Worker", "click", "envelope", "now_ms"]
+__all__ = ["Log", "Worker", "all_own", "click", "envelope", "now_ms", "settled"]
 
 R = TypeVar("R")
-_START_S = 60.0
 
 
 @dataclass
@@ -45,6 +44,7 @@ class Worker:
     folder: Path
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    """The newest one started."""
 
     @property
     def url(self) -> str:
@@ -75,19 +75,19 @@ class Worker:
             )
 
     def wait_ready(self) -> None:
-        until = time.monotonic() + _START_S
+        until = time.monotonic() + PATIENCE_S
         while time.monotonic() < until:
             assert self.running, self.log()
             with suppress(OSError):
                 if self.get("/health/ready")[0] == 200:
                     return
             time.sleep(0.05)
-        raise AssertionError(f"not ready in {_START_S} s:\n{self.log()}")
+        raise AssertionError(f"not ready in {PATIENCE_S} s:\n{self.log()}")
 
     def get(self, path: str, **headers: str) -> tuple[int, Any]:
         request = urllib.request.Request(self.url + path, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
                 status, body = answer.status, answer.read()
         except urllib.error.HTTPError as error:
             status, body = error.code, error.read()
@@ -104,7 +104,11 @@ class Worker:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.terminate()
-        return self.process.wait(30)
+        try:
+            return self.process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"not gone in {PATIENCE_S} s:\n{self.log()}") from None
 
     def log(self) -> str:
         return (self.folder / "worker.log").read_text("utf-8", "replace")[-20_000:]
@@ -160,14 +164,14 @@ class Log:
                 await self.write("raw", subject, one)
         await self._producer.flush()
 
-    async def until(self, look: Callable[[Log], R | None], *, timeout_s: float = 30.0) -> R:
+    async def until(self, look: Callable[[Log], R | None], *, timeout_s: float = PATIENCE_S) -> R:
         """Read on until `look` returns something true; that."""
-        async with asyncio.timeout(timeout_s):
-            while True:
-                found = look(self)
-                if found:
-                    return found
-                await self._take(200)
+        until = time.monotonic() + timeout_s
+        while not (found := look(self)):
+            held = {topic: len(records) for topic, records in self.records.items()}
+            assert time.monotonic() < until, f"not in {timeout_s} s; read so far: {held}"
+            await self._take(200)
+        return found
 
     async def all_so_far(self) -> None:
         """Read what has been written by now, and wait for no more."""
@@ -184,6 +188,29 @@ class Log:
     def of(self, kind: type[R]) -> list[R]:
         """All records of a class that came so far."""
         return [one for held in self.records.values() for one in held if isinstance(one, kind)]
+
+
+def settled(ask: Callable[[], R], wanted: Callable[[R], bool]) -> R:
+    """What is answered once it is as wanted, or after long whatever it is: for a test to compare.
+
+    What a worker shows follows a moment after what it writes: its tables change when that is
+    acknowledged, its metrics when all of the batch is.
+    """
+    until = time.monotonic() + PATIENCE_S
+    while not wanted(answer := ask()) and time.monotonic() < until:
+        time.sleep(0.05)
+    return answer
+
+
+def all_own(*workers: Worker, **headers: str) -> None:
+    """Wait until each is ready and has partitions."""
+
+    def owns(worker: Worker) -> bool:
+        assert worker.running, worker.log()
+        own = 'trackstream_partitions{topic="' in worker.get("/metrics", **headers)[1]
+        return own and worker.get("/health/ready")[0] == 200
+
+    assert settled(lambda: all(map(owns, workers)), bool), [one.log() for one in workers]
 
 
 def now_ms() -> int:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from typing import Any
 
 import msgspec
 import pytest
 
-from tests.agents.running import Log, Worker, click, envelope, now_ms
+from tests.agents.running import Log, Worker, click, envelope, now_ms, settled
 from trackstream.core.records import (
     Answer,
     Attribution,
@@ -44,7 +42,6 @@ async def test_an_envelope_becomes_events_and_a_session(log: Log, name: str) -> 
 
 async def test_a_click_is_found_by_the_install_that_names_it(log: Log, name: str) -> None:
     await log.touch(click(name))
-    began = time.monotonic()
     await log.post(envelope(name, "install", click_id=name))
 
     attribution = await log.until(
@@ -54,7 +51,7 @@ async def test_a_click_is_found_by_the_install_that_names_it(log: Log, name: str
     assert attribution.method == "click_deterministic"
     assert attribution.touch is not None
     assert attribution.touch.campaign_id == "cmp001"
-    assert time.monotonic() - began < 5
+    assert attribution.unanswered == []
 
 
 @pytest.mark.parametrize(
@@ -141,19 +138,22 @@ async def test_a_retry_is_counted_once(log: Log, worker: Worker, name: str) -> N
     await log.until(lambda log: [e for e in log.of(Event) if e.event_id == f"{name}-add_to_cart"])
 
     assert len([e for e in log.of(Event) if e.event_id == f"{name}-page_view"]) == 1
-    assert 'trackstream_duplicates_total{agent="enrich"}' in worker.get("/metrics")[1]
+    counted = 'trackstream_duplicates_total{agent="enrich"}'
+    assert counted in settled(lambda: worker.get("/metrics")[1], lambda text: counted in text)
 
 
 async def test_a_state_is_shown_by_its_key(log: Log, worker: Worker, name: str) -> None:
     await log.post(envelope(name, "page_view"))
     await log.until(lambda log: [e for e in log.of(Event) if name in e.subject])
 
-    status, shown = worker.get("/tables/visitors/unknown")
-    while status != 200:
-        status, shown = worker.get(f"/tables/visitors/demo%7Cdevice:{name}")
+    status, shown = settled(
+        lambda: worker.get(f"/tables/visitors/demo%7Cdevice:{name}"),
+        lambda answer: answer[0] == 200,
+    )
 
+    assert (status, shown["key"]) == (200, f"demo|device:{name}")
     assert shown["value"]["subject"] == f"demo|device:{name}"
-    assert shown["value"]["sessions"][0]["closed"] is False
+    assert shown["value"]["sessions"][0]["cells"][0]["event_count"] == 1
     assert worker.get("/tables/visitors/nobody")[1]["reason"] == "not_found"
     assert worker.get("/tables/nothing/nobody")[0] == 404
 
@@ -170,15 +170,14 @@ async def test_campaigns_are_counted_live(log: Log, worker: Worker, name: str) -
     await log.post(envelope(name, "install", click_id=name))
     await log.until(lambda log: [a for a in log.of(Attribution) if name in a.subject])
 
-    until = time.monotonic() + 5
-    total: dict[str, int] = {}
-    while total.get("installs") != 1 and time.monotonic() < until:
-        _, shown = worker.get(f"/campaigns/{name}/live?minutes=60")
-        total = shown["total"]
+    wanted = {"clicks": 2, "impressions": 1, "installs": 1, "conversions": 0}
+    shown = settled(
+        lambda: worker.get(f"/campaigns/{name}/live?minutes=60")[1],
+        lambda shown: shown["total"].items() >= wanted.items(),
+    )
     _, every = worker.get("/campaigns/live")
 
-    assert (total["clicks"], total["installs"], total["conversions"]) == (2, 1, 0)
-    assert total["impressions"] == 1
+    assert shown["total"].items() >= wanted.items()
     assert shown["silent"] == []
     assert [c["total"]["clicks"] for c in every["campaigns"] if c["campaign_id"] == name] == [2]
     assert worker.get(f"/campaigns/{name}/live?minutes=0")[0] == 422
@@ -211,13 +210,12 @@ async def test_apps_are_counted_live(log: Log, worker: Worker, name: str) -> Non
     await log.post(msgspec.structs.replace(later, app_id=name, subject=f"{name}|device:a"))
     await log.until(lambda log: len([e for e in log.of(Event) if e.app_id == name]) == 4)
 
-    window: dict[str, Any] | None = None
-    until = time.monotonic() + 10
-    while window is None and time.monotonic() < until:  # counted a moment after they are told
-        shown = worker.get(f"/apps/{name}/live?windows=6")[1]
-        assert shown["silent"] == []
-        window = next((w for w in shown["windows"] if w["events"] == 4), None)
-        await asyncio.sleep(0.05)
+    def shown() -> dict[str, Any] | None:
+        live = worker.get(f"/apps/{name}/live?windows=6")[1]
+        assert live["silent"] == []
+        return next((w for w in live["windows"] if w["events"] == 4), None)
+
+    window = settled(shown, bool)
     assert window is not None
     assert (window["active_subjects"], window["converting_subjects"]) == (2, 1)
     assert (window["sessions_started"], window["conversions"]) == (3, 1)
