@@ -23,6 +23,10 @@ __all__ = ["AGENT", "TOPIC", "step"]
 AGENT = "attribute"
 TOPIC = "candidates"
 
+_PATIENCE_MS = 10 * 60_000
+"""After this beyond its deadline a decision is made though workers may still be behind: one of
+them may hang, and what it holds back is found out by the revision that follows."""
+
 
 def step(context: Context) -> Step:
     """What is done with one message of `candidates`."""
@@ -46,7 +50,7 @@ def step(context: Context) -> Step:
                 after, outcome = decider.gather(before, record, at)
                 finish(key, before, after, outcome, effects, at.ms)
             case Tick():
-                each_due(conversions, record, at, effects, pass_time)
+                each_due(conversions, record, at, effects, pass_time, until_ms=waited(record))
                 for old in expired(activity, at.partition, DECISIONS, at_ms=at.ms):
                     effects.save(activity, old, None)
                 forget(conversions, at, effects, AGENT)
@@ -74,6 +78,11 @@ def step(context: Context) -> Step:
         recount(activity, before, after, effects)
 
     return attribute
+
+
+def waited(tick: Tick) -> int:
+    """Decisions due by this time, epoch milliseconds, have waited long enough for their answers."""
+    return max(tick.answered_ms or 0, tick.at_ms - _PATIENCE_MS)
 
 
 def tell(outcome: GatherOutcome, effects: Effects) -> None:

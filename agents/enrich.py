@@ -46,7 +46,7 @@ def step(context: Context) -> Step:
                 count(tables, record.app_id, outcome, at, effects)
                 effects.tally("trackstream_duplicates_total", outcome.duplicates, agent=AGENT)
             case Tick():
-                each_due(visitors, record, at, effects, pass_time)
+                each_due(visitors, record, at, effects, pass_time, until_ms=record.at_ms)
                 expire(tables, at, effects)
                 forget(visitors, at, effects, AGENT)
             case Touch() | Outcome():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import msgspec
 
+from agents.progress import Progress
 from agents.transport import Outgoing
 from agents.work import Effects
 from trackstream import codec
@@ -24,7 +25,9 @@ __all__ = ["each_due", "forget", "send_ticks", "start"]
 
 _log = logging.getLogger(__name__)
 
-TICKED = ("raw", "identity", "candidates")
+ASKED = "identity"
+DECIDED = "candidates"
+TICKED = ("raw", ASKED, DECIDED)
 _MOST_KEYS = 5_000
 """Keys handled on one tick of a partition; the rest have their turn on the next."""
 
@@ -49,8 +52,10 @@ def each_due(
     at: At,
     effects: Effects,
     pass_time: PassTime[S],
+    *,
+    until_ms: int,
 ) -> None:
-    """Call `pass_time` for every key of the tick's partition whose time has come.
+    """Call `pass_time` for every key of the tick's partition that is due by `until_ms`.
 
     A key whose handling fails is logged and left alone until its state changes or the worker
     restarts: one bad state must not keep time from passing for all others.
@@ -58,13 +63,13 @@ def each_due(
     index = table.due
     if index is None:
         return
-    for key in table.take_due(at.partition, tick.at_ms, _MOST_KEYS):
+    for key in table.take_due(at.partition, until_ms, _MOST_KEYS):
         effects.take(table, key)
         state = effects.load(table, key)
         due = None if state is None else index.due_ms(state)
         if state is None or due is None:
             continue
-        if due > tick.at_ms:
+        if due > until_ms:
             index.put(at.partition, key, state)
             continue
         mine = Effects(effects.work, effects.partition, effects.offset)
@@ -90,16 +95,19 @@ def forget(table: StateTable[S], at: At, effects: Effects, agent: str) -> None:
     effects.tally("trackstream_states_forgotten_total", len(keys), agent=agent, table=table.name)
 
 
-async def send_ticks(app: AppT, *, topic_prefix: str) -> int:
+async def send_ticks(app: AppT, *, topic_prefix: str, progress: Progress) -> int:
     """Send a tick to every partition of the ticked topics that this worker owns; how many."""
     if app.rebalancing or not app.flow_control.is_active():
         return 0
-    value = codec.encode(Tick(at_ms=time.time_ns() // 1_000_000))
-    topics = {topic_prefix + topic for topic in TICKED}
+    at_ms = time.time_ns() // 1_000_000
+    value = codec.encode(Tick(at_ms=at_ms))
+    answered_ms = await progress.answered_ms(at_ms)
+    values = {topic_prefix + topic: value for topic in TICKED}
+    values[topic_prefix + DECIDED] = codec.encode(Tick(at_ms=at_ms, answered_ms=answered_ms))
     ticks = [
-        Outgoing(tp.topic, tp.partition, None, value)
+        Outgoing(tp.topic, tp.partition, None, values[tp.topic])
         for tp in app.assignor.assigned_actives()
-        if tp.topic in topics
+        if tp.topic in values
     ]
     await cast("Producer", app.producer).deliver(ticks)
     return len(ticks)
@@ -107,10 +115,11 @@ async def send_ticks(app: AppT, *, topic_prefix: str) -> int:
 
 def start(app: AppT, *, topic_prefix: str, interval_s: float) -> None:
     """Have the app send ticks for as long as it runs."""
+    progress = Progress(app, topic_prefix + ASKED, topic_prefix + DECIDED)
 
     @app.timer(interval_s, name="ticks")
     async def _tick() -> None:
         try:
-            await send_ticks(app, topic_prefix=topic_prefix)
+            await send_ticks(app, topic_prefix=topic_prefix, progress=progress)
         except Exception:  # noqa: BLE001 - logged, and time goes on
             _log.exception("no tick was sent this time")

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from aiokafka.errors import ConsumerStoppedError
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 from mode.utils.queues import FlowControlEvent
 
 from trackstream.core import murmur
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
     from aiokafka.producer.message_accumulator import BatchBuilder
     from faust.transport.consumer import RecordMap
-    from faust.types import TP
     from mode import ServiceT
 
 __all__ = ["Consumer", "FlowControl", "Outgoing", "Producer", "Transport", "partition_of"]
@@ -33,6 +33,7 @@ T = TypeVar("T")
 
 _FETCH_WAIT_MS = 100
 _YIELD_EVERY = 100
+_ASK_S = 5.0
 
 
 class Outgoing(NamedTuple):
@@ -133,9 +134,40 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
             await self.call_thread(self._ensure_consumer().seek_to_beginning, *never)
         return committed
 
+    async def read_of(self, topics: Iterable[str]) -> tuple[Mapping[TP, int], Mapping[TP, int]]:
+        """See `Consumer.read_of`."""
+        found = await self.call_thread(self._read_of, topics)
+        return cast("tuple[Mapping[TP, int], Mapping[TP, int]]", found)
+
+    async def _read_of(self, topics: Iterable[str]) -> tuple[Mapping[TP, int], Mapping[TP, int]]:
+        consumer = self._ensure_consumer()
+        places = [
+            TP(topic, partition)
+            for topic in topics
+            for partition in consumer.partitions_for_topic(topic) or ()
+        ]
+        async with asyncio.timeout(_ASK_S):  # one of the two who may use this thread at a time
+            ends = await consumer.end_offsets(places)
+            committed = await asyncio.gather(*map(consumer.committed, places))
+        pairs = zip(places, committed, strict=True)
+        return ends, {place: offset for place, offset in pairs if offset is not None}
+
 
 class Consumer(driver.Consumer):
     """Faust's consumer, whose idle fetches last less."""
+
+    async def read_of(self, *topics: str) -> tuple[Mapping[TP, int], Mapping[TP, int]]:
+        """How much the group has read of these topics, whichever worker does.
+
+        Returns:
+            The offset after the last record of each partition; and the group's committed offset of
+            each that has one, which is no older.
+
+        Raises:
+            aiokafka.errors.KafkaError: It cannot be asked now.
+            TimeoutError: It does not answer.
+        """
+        return await cast("_ConsumerThread", self._thread).read_of(topics)
 
     async def wait_empty(self) -> None:
         """Wait until the batches in hand are acknowledged; not after a crash.

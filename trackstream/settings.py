@@ -47,7 +47,9 @@ class Settings(CollectorSettings):
         whole(1, 600), "How often time passes for idle sessions and missing answers", 10
     )
     answer_deadline_s: int = setting(
-        whole(1, 600), "How long a decision waits for answers that are missing", 30
+        whole(1, 600),
+        "How long a decision waits for answers that are missing, while no worker is behind",
+        30,
     )
     state_memory_days: int = setting(
         whole(90, 3660),

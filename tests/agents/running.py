@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -99,6 +100,10 @@ class Worker:
         assert self.process is not None
         self.process.kill()
         self.process.wait(20)
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
 
     def stop(self) -> int:
         assert self.process is not None
@@ -211,6 +216,20 @@ def all_own(*workers: Worker, **headers: str) -> None:
         return own and worker.get("/health/ready")[0] == 200
 
     assert settled(lambda: all(map(owns, workers)), bool), [one.log() for one in workers]
+
+
+async def until_all_own(*workers: Worker) -> None:
+    """Wait until each of these workers has partitions and is ready."""
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        for worker in workers:
+            assert worker.running, worker.log()
+        if all('trackstream_partitions{topic="' in w.get("/metrics")[1] for w in workers) and all(
+            w.get("/health/ready")[0] == 200 for w in workers
+        ):
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("one worker has no partitions")
 
 
 def now_ms() -> int:

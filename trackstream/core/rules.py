@@ -124,7 +124,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """How far behind a device's clock may be: a touch that much after an install's time still
     counts, if it was before the install's arrival."""
     depth: int = 2
-    """Identifiers reached by at most this many links are asked."""
+    """Identifiers reached by at most this many links are asked; up to `DEEPEST`."""
     max_asked: int = 64
     """Identifiers that one conversion asks at most."""
     max_touches: int = 200
@@ -163,6 +163,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         }[match_type]
 
 
+DEEPEST = 4
+"""Links that can be followed from an identifier to the next, at most."""
 OF_THE_SERVICE = ("session_gap_ms", "answer_deadline_ms")
 """Not an app's to say: settings of the whole service."""
 

@@ -29,6 +29,7 @@ import msgspec
 from trackstream.core.credits import MODELS, model_problems
 from trackstream.core.rules import (
     DAY_MS,
+    DEEPEST,
     FRAUD_RULES,
     MATCH_TYPES,
     OF_THE_SERVICE,
@@ -219,8 +220,8 @@ def _checked(changed: Mapping[str, Any]) -> list[str]:
         for name in ("max_asked", "max_touches", "max_links", "max_probes", "max_sessions")
         if changed.get(name, 1) < 1
     ]
-    if not 0 <= changed.get("depth", 0) <= 4:
-        problems.append("depth takes a number from 0 to 4")
+    if not 0 <= changed.get("depth", 0) <= DEEPEST:
+        problems.append(f"depth takes a number from 0 to {DEEPEST}")
     return problems
 
 

@@ -93,3 +93,5 @@ class Tick(Record, frozen=True, kw_only=True):
     """Time as a message: sent by each worker to the partitions that it owns."""
 
     at_ms: int
+    answered_ms: int | None = None
+    """On `candidates`: up to when all that was asked has been answered. None: not known."""
