@@ -14,6 +14,7 @@ import pytest
 from yarl import URL
 
 from tests.agents.running import Log, Worker, envelope
+from tests.waiting import PATIENCE_S
 from trackstream.application import create_app
 from trackstream.core.records import Event
 from trackstream.core.signing import sign
@@ -62,6 +63,7 @@ async def test_views_that_others_reach_are_for_keys(
         postgres_url=database_url,
         master_key=MASTER_KEY.hex(),
         worker_host=NOT_LOOPBACK,
+        worker_session_timeout_s=60,  # nobody dies here
     )
     await ensure_topics(settings)
     workers = [Worker(settings, folder / name) for name in ("1", "2")]
@@ -115,7 +117,7 @@ async def test_views_that_others_reach_are_for_keys(
 
 def _shares(workers: list[Worker], key: Key) -> None:
     """Wait until each of them has partitions."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
         said = [worker.get("/metrics", **_basic(key))[1] for worker in workers]
         ready = [worker.get("/health/ready")[0] for worker in workers]
@@ -137,7 +139,7 @@ def _basic(key: Key) -> dict[str, str]:
 
 def _challenge(worker: Worker) -> str:
     with pytest.raises(HTTPError) as caught:
-        urllib.request.urlopen(worker.url + "/metrics", timeout=10)
+        urllib.request.urlopen(worker.url + "/metrics", timeout=PATIENCE_S)
     with caught.value as answer:
         return str(answer.headers["WWW-Authenticate"])
 

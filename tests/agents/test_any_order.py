@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from trackstream.core.records import Attribution, Conversion, Envelope, RawEvent
 from trackstream.core.rules import HOUR_MS, Rules
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trackstream.core.records import Record
 
 pytestmark = pytest.mark.xdist_group("worker")
@@ -43,15 +46,17 @@ async def test_any_order_of_arrival_ends_in_the_decisions_of_one_who_sees_all(
 
     async with Log(worker.settings) as log:
         third = len(messages) // 3 + 1
+        written: set[str] = set()
         for start in range(0, len(messages), third):
             for topic, key, record in messages[start : start + third]:
                 await log.write(topic, key, record)
+                if isinstance(record, Envelope):
+                    written |= {f"{APP}:{one.event_id}" for one in record.events} & want.keys()
             # What comes from now on comes after decisions have been made without it.
-            await asyncio.sleep(0.7)
-        try:
-            await log.until(lambda log: _outcomes(log) == want, timeout_s=25)
-        except TimeoutError:
-            assert _outcomes(log) == want
+            await log.until(_has_decided(written))
+        with suppress(AssertionError, TimeoutError):
+            await log.until(lambda log: _outcomes(log) == want)
+        assert _outcomes(log) == want
         await asyncio.sleep(0.7)
         await log.all_so_far()
 
@@ -143,6 +148,10 @@ def _posted(event_id: str, event: str, at_ms: int, device: str, user: str | None
     )
     envelope = Envelope(app_id=APP, subject=subject, received_at_ms=at_ms, events=[raw])
     return "raw", subject, envelope
+
+
+def _has_decided(keys: set[str]) -> Callable[[Log], bool]:
+    return lambda log: _outcomes(log).keys() >= keys
 
 
 def _outcomes(log: Log) -> dict[str, Outcome]:

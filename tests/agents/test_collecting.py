@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.agents.running import Worker
+from tests.waiting import PATIENCE_S
 from trackstream.application import create_app
 from trackstream.settings import SettingsError
 from trackstream.storage.migrations import migrate
@@ -59,7 +60,7 @@ async def test_the_collector_answers_on_the_workers_port(
         writer.write(b"POST /v1/event HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{")
         await asyncio.sleep(0.2)
         stopped = asyncio.create_task(asyncio.to_thread(worker.stop))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             ready: dict[str, object] = {"missing": []}
             while ready["missing"] != ["stopping"]:
                 ready = (await asyncio.to_thread(worker.get, "/collector/ready"))[1]

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from tests.agents.running import Log, Worker, click, envelope
+from tests.waiting import PATIENCE_S
 from trackstream.core.records import Attribution, Envelope
 
 COUNTED = 'trackstream_contested_answers_total{agent="attribute"}'
@@ -37,7 +38,7 @@ async def test_anothers_conversion_of_the_same_id_changes_nothing(worker: Worker
 
         await log.touch(click(second))
         await log.post(install(second, event_id, click_id=second))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while COUNTED not in await _metrics(worker):  # noqa: ASYNC110 - a worker tells nobody
                 await asyncio.sleep(0.1)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.agents.running import Log, Worker, envelope
+from tests.waiting import PATIENCE_S
 from trackstream.core.records import Event
 from trackstream.storage.topics import ensure_topics
 
@@ -38,7 +39,7 @@ async def test_a_worker_that_crashes_is_gone(
             worker.launch()
             await log.post(envelope("later", "page_view"))
             assert worker.process is not None
-            code = await asyncio.to_thread(worker.process.wait, 60)
+            code = await asyncio.to_thread(worker.process.wait, PATIENCE_S)
 
         assert code == 1, worker.log()
         assert "cannot go on; nothing of its batch is acknowledged" in worker.log()

@@ -11,6 +11,7 @@ import pytest
 
 from tables.state import today
 from tests.agents.running import Log, Worker, envelope
+from tests.waiting import PATIENCE_S
 from trackstream.core.matching.owner import IdentifierState
 from trackstream.core.records import Event
 from trackstream.core.visits import VisitorState
@@ -74,7 +75,7 @@ async def _write(log: Log, table: str, key: str, state: msgspec.Struct, ago_days
 
 
 def _shown(worker: Worker, wanted: dict[str, int]) -> dict[str, int]:
-    until = time.monotonic() + 15
+    until = time.monotonic() + PATIENCE_S
     while True:
         found = {path: worker.get(f"/tables/{path}")[0] for path in wanted}
         if found == wanted or time.monotonic() > until:

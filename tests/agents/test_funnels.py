@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.agents.running import Log, Worker, envelope, now_ms
+from tests.waiting import PATIENCE_S
 from trackstream.cli import main
 from trackstream.core.records import Event
 from trackstream.storage.database import make_engine
@@ -92,16 +94,18 @@ def counts(worker: Worker, name: str, day: str) -> list[int]:
 
 async def until(worker: Worker, name: str, day: str, wanted: list[int]) -> None:
     """Rows are written with the outputs of their batch, so a moment after these are seen."""
-    for _ in range(100):
-        if counts(worker, name, day) == wanted:
-            return
+    ends_s = time.monotonic() + PATIENCE_S
+    while (  # noqa: ASYNC110 - a worker tells nobody
+        found := counts(worker, name, day)
+    ) != wanted and time.monotonic() < ends_s:
         await asyncio.sleep(0.05)
-    assert counts(worker, name, day) == wanted
+    assert found == wanted
 
 
 async def both_own(*workers: Worker) -> None:
     """Wait until both are ready and have partitions."""
-    for _ in range(300):
+    ends_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < ends_s:
         if all(
             'trackstream_partitions{topic="' in one.get("/metrics")[1]
             and one.get("/health/ready")[0] == 200
@@ -192,7 +196,7 @@ async def test_steps_are_counted_live_and_once(
         wanted = {one.event_id for posted in rounds for one in posted.events}
         interrupted = not ids(log) >= wanted
         worker.start()
-        await log.until(lambda log: ids(log) >= wanted, timeout_s=60)
+        await log.until(lambda log: ids(log) >= wanted)
         await until(worker, "checkout", day, [DEVICES, DEVICES // 2, DEVICES // 4])
         await until(worker, "visit", day, [DEVICES, DEVICES // 4])
         assert interrupted, "killed too late to show anything"

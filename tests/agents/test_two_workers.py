@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.agents.running import Log, Worker, click, envelope
+from tests.waiting import PATIENCE_S
 from trackstream.core.records import Attribution, Event
 from trackstream.storage.topics import ensure_topics
 
@@ -26,7 +28,7 @@ _DEVICES = 24
 async def test_two_workers_share_the_work_and_one_can_go(
     make_settings: Callable[[], Settings], folder: Path
 ) -> None:
-    settings = make_settings()
+    settings = replace(make_settings(), worker_session_timeout_s=60)  # nobody dies here
     await ensure_topics(settings)
     one, two = Worker(settings, folder / "1"), Worker(settings, folder / "2")
     try:
@@ -41,7 +43,8 @@ async def test_two_workers_share_the_work_and_one_can_go(
             await _until_both_own(one, two)
             first = [f"a{i}" for i in range(_DEVICES)]
             await _install(log, first)
-            assert _live(two)["clicks"] == _live(one)["clicks"] == _DEVICES
+            for worker in (one, two):
+                assert _clicks(worker, _DEVICES) == _DEVICES
             for worker in (one, two):
                 assert _busy(worker)
                 for name in first:
@@ -57,7 +60,7 @@ async def test_two_workers_share_the_work_and_one_can_go(
             posted = {f"{n}-install" for n in first + second} | set(await steady)
             await log.until(lambda log: {e.event_id for e in log.of(Event)} >= posted)
             assert {e.event_id for e in log.of(Event)} == posted
-            assert _live(two)["clicks"] == 2 * _DEVICES
+            assert _clicks(two, 2 * _DEVICES) == 2 * _DEVICES
             status, _ = two.get("/tables/visitors/demo%7Cdevice:a0")
             assert status == 200
     finally:
@@ -81,13 +84,16 @@ async def _install(log: Log, names: list[str]) -> None:
     await log.touch(*(click(name, campaign_id="two") for name in names))
     await log.post(*(envelope(name, "install", click_id=name) for name in names))
     wanted = {f"demo|device:{name}" for name in names}
-    await log.until(lambda log: {a.subject for a in log.of(Attribution)} >= wanted, timeout_s=60)
+    # What is missing at the deadline, on a busy machine, is decided about anew when it comes.
+    await log.until(
+        lambda log: {a.subject for a in log.of(Attribution) if not a.unanswered} >= wanted
+    )
     newest = {a.subject: a for a in log.of(Attribution)}
     assert {newest[subject].method for subject in wanted} == {"click_deterministic"}
 
 
 async def _until_both_own(*workers: Worker) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
         for worker in workers:
             assert worker.running, worker.log()
@@ -103,10 +109,12 @@ def _busy(worker: Worker) -> bool:
     return 'trackstream_messages_in_total{agent="match"}' in worker.get("/metrics")[1]
 
 
-def _live(worker: Worker) -> dict[str, int]:
-    until = time.monotonic() + 5
+def _clicks(worker: Worker, wanted: int) -> int:
+    """The campaign's clicks, as soon as they are what is wanted and every worker was heard."""
+    until = time.monotonic() + PATIENCE_S
     while True:
         _, shown = worker.get("/campaigns/two/live")
-        total: dict[str, int] = shown["total"]
-        if (total["clicks"] % _DEVICES == 0 and not shown["silent"]) or time.monotonic() > until:
-            return total
+        clicks: int = shown["total"]["clicks"]
+        if (clicks == wanted and not shown["silent"]) or time.monotonic() > until:
+            return clicks
+        time.sleep(0.05)
