@@ -15,6 +15,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.cimpl import NewTopic
 
 from tests.embedded.broker.child import BrokerProcess
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +49,7 @@ class Kafka:
         name = self.new_name("topic")
         settings = {key.replace("_", "."): str(value) for key, value in config.items()}
         topic = NewTopic(name, partitions, 1, config=settings)
-        self.admin.create_topics([topic])[name].result(10)
+        self.admin.create_topics([topic])[name].result(PATIENCE_S)
         if not self.is_ours:
             self._wait_for_leaders(name, partitions)
         return name
@@ -57,15 +58,15 @@ class Kafka:
         """Apache Kafka answers before the partitions can be used."""
         spec: Any = OffsetSpec  # untyped
         places = {TopicPartition(name, number): spec.latest() for number in range(partitions)}
-        deadline_s = time.monotonic() + 15
+        deadline_s = time.monotonic() + PATIENCE_S
         # Asked for too early, librdkafka remembers for half a minute that there is no leader.
-        while name not in self.admin.list_topics(timeout=10).topics:
+        while name not in self.admin.list_topics(timeout=PATIENCE_S).topics:
             assert time.monotonic() < deadline_s
             time.sleep(0.02)
         while True:
             try:
                 for found in self.admin.list_offsets(places).values():
-                    found.result(10)
+                    found.result(PATIENCE_S)
             except KafkaException:
                 if time.monotonic() > deadline_s:
                     raise

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from tests.waiting import PATIENCE_S
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,7 +27,7 @@ def only_where_it_is_quick(kafka: Kafka) -> None:
 
 
 def _eventually(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 15
+    deadline_s = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline_s
         time.sleep(0.05)
@@ -38,7 +40,7 @@ def _produce(kafka: Kafka, topic: str, count: int, *, age_ms: int = 0) -> None:
         producer.produce(
             topic, f"value {number}", key=f"key {number % 3}", timestamp=now_ms - age_ms
         )
-        producer.flush(10)
+        producer.flush(PATIENCE_S)
 
 
 def _read(kafka: Kafka, topic: str) -> list[tuple[int, bytes | None]]:
@@ -50,10 +52,10 @@ def _read(kafka: Kafka, topic: str) -> list[tuple[int, bytes | None]]:
             "auto.offset.reset": "error",
         }
     )
-    low, _ = consumer.get_watermark_offsets(TopicPartition(topic, 0), 10)
+    low, _ = consumer.get_watermark_offsets(TopicPartition(topic, 0), PATIENCE_S)
     consumer.assign([TopicPartition(topic, 0, low)])
     found = []
-    while (message := consumer.poll(10)) is not None and not message.error():
+    while (message := consumer.poll(PATIENCE_S)) is not None and not message.error():
         found.append((message.offset() or 0, message.value()))
     consumer.close()
     return found
@@ -61,7 +63,7 @@ def _read(kafka: Kafka, topic: str) -> list[tuple[int, bytes | None]]:
 
 def _low(kafka: Kafka, topic: str) -> int:
     consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "unused"})
-    low, _ = consumer.get_watermark_offsets(TopicPartition(topic, 0), 10)
+    low, _ = consumer.get_watermark_offsets(TopicPartition(topic, 0), PATIENCE_S)
     consumer.close()
     return int(low)
 

@@ -14,11 +14,14 @@ from confluent_kafka import TopicPartition as ConfluentPartition
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from tests.embedded.broker.raw_client import RawClient, batch
+from tests.waiting import PATIENCE_S
 from trackstream.embedded.broker.protocol.records_apis import FETCH, LIST_OFFSETS, PRODUCE
 
 if TYPE_CHECKING:
     from tests.embedded.broker.conftest import Kafka
 
+WAIT_MS = round(2000 * PATIENCE_S)
+"""How long a fetch is to wait for records: longer than a test waits for its answer."""
 _BASE_MS = int(time.time()) * 1000 - 3_600_000
 
 
@@ -73,7 +76,7 @@ def test_the_newest_record_can_be_found(kafka: Kafka) -> None:
         (spec.earliest(), 0),
         (spec.for_timestamp(_BASE_MS + 3500), 4),
     ):
-        result = kafka.admin.list_offsets({place: wanted})[place].result(10)
+        result = kafka.admin.list_offsets({place: wanted})[place].result(PATIENCE_S)
         assert result.offset == offset
 
 
@@ -100,12 +103,12 @@ def test_deleted_records_are_gone(kafka: Kafka) -> None:
     topic = kafka.new_topic()
     asyncio.run(_fill(kafka, topic, 30))
     place = ConfluentPartition(topic, 0, 12)
-    deleted = kafka.admin.delete_records([place])[place].result(10)
+    deleted = kafka.admin.delete_records([place])[place].result(PATIENCE_S)
     assert deleted.low_watermark == 12
     consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "unused"})
-    assert consumer.get_watermark_offsets(place, timeout=10) == (12, 30)
+    assert consumer.get_watermark_offsets(place, timeout=PATIENCE_S) == (12, 30)
     consumer.assign([ConfluentPartition(topic, 0, 12)])
-    messages = consumer.consume(1, 10)
+    messages = consumer.consume(1, PATIENCE_S)
     consumer.close()
     assert [message.offset() for message in messages] == [12]
 
@@ -115,7 +118,10 @@ async def test_an_append_wakes_a_waiting_fetch_at_once(kafka: Kafka) -> None:
     delays_ms = []
     async with (
         AIOKafkaConsumer(
-            topic, bootstrap_servers=kafka.bootstrap, fetch_max_wait_ms=5000
+            topic,
+            bootstrap_servers=kafka.bootstrap,
+            fetch_max_wait_ms=WAIT_MS,
+            request_timeout_ms=2 * WAIT_MS,
         ) as consumer,
         AIOKafkaProducer(bootstrap_servers=kafka.bootstrap) as producer,
     ):
@@ -126,9 +132,9 @@ async def test_an_append_wakes_a_waiting_fetch_at_once(kafka: Kafka) -> None:
             await producer.send(topic, str(number).encode())
             assert (await consumer.getone()).value == str(number).encode()
             delays_ms.append((time.perf_counter() - began_s) * 1000)
-    # Two cores, shared: the median says whether it wakes, and none may wait for the timeout.
-    assert sorted(delays_ms)[15] < 50
-    assert max(delays_ms[1:]) < 2500
+    # Some are as fast as it wakes, however busy the machine is; and none waits for the timeout.
+    assert sorted(delays_ms)[5] < 50
+    assert max(delays_ms[1:]) < WAIT_MS / 2
 
 
 async def test_a_fetch_waits_for_as_many_bytes_as_asked(kafka: Kafka) -> None:
@@ -144,11 +150,11 @@ async def test_a_fetch_waits_for_as_many_bytes_as_asked(kafka: Kafka) -> None:
     async with RawClient(kafka.bootstrap) as reader, RawClient(kafka.bootstrap) as writer:
         empty = await reader.call(FETCH, 11, max_wait_ms=50, **fetch)
         assert bytes(empty["topics"][0]["partitions"][0]["records"] or b"") == b""
-        reader.send(FETCH, 11, max_wait_ms=10_000, **fetch)
+        reader.send(FETCH, 11, max_wait_ms=WAIT_MS, **fetch)
         for size in (100, 100, 300):
             sent = [{"name": topic, "partitions": [{"index": 0, "records": batch(b"x" * size)}]}]
             await writer.call(PRODUCE, 7, acks=-1, timeout_ms=1000, topics=sent)
-        answer = await asyncio.wait_for(reader.receive(FETCH, 11), 5)
+        answer = await asyncio.wait_for(reader.receive(FETCH, 11), PATIENCE_S)
         partition = answer["topics"][0]["partitions"][0]
         assert len(partition["records"]) >= 400
         assert partition["error_code"] == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka import TopicPartition as ConfluentPartition
 
 from tests.embedded.broker.raw_client import RawClient, batch
+from tests.waiting import PATIENCE_S
 from trackstream.embedded.broker.protocol.errors import ErrorCode
 from trackstream.embedded.broker.protocol.group_apis import FIND_COORDINATOR, OFFSET_FETCH
 from trackstream.embedded.broker.protocol.records_apis import PRODUCE
@@ -41,7 +43,7 @@ async def _produce(raw: RawClient, topic: str, records: bytes, **more: Any) -> d
 
 async def _new_producer(raw: RawClient, transactional_id: str | None = None) -> tuple[int, int]:
     """Ask for an identity until the coordinator is there."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             if transactional_id is not None:
                 await raw.call(FIND_COORDINATOR, 2, key=transactional_id, key_type=1)
@@ -116,13 +118,12 @@ def _read(kafka: Kafka, topic: str, isolation: str, count: int) -> list[bytes | 
         }
     )
     consumer.assign([ConfluentPartition(topic, 0, 0)])
-    values = []
-    # One more than there shall be, so that too many would show.
-    for _ in range(40):
+    values: list[bytes | None] = []
+    deadline_s = time.monotonic() + PATIENCE_S
+    while len(values) < count and time.monotonic() < deadline_s:
+        # One more than there shall be, so that too many would show.
         values += [message.value() for message in consumer.consume(count + 1, 0.25)]
-        if len(values) >= count:
-            values += [message.value() for message in consumer.consume(1, 0.3)]
-            break
+    values += [message.value() for message in consumer.consume(1, 0.3)]
     consumer.close()
     return values
 
@@ -132,17 +133,17 @@ def test_confluent_transactions(kafka: Kafka) -> None:
     producer = Producer(
         {"bootstrap.servers": kafka.bootstrap, "transactional.id": kafka.new_name("txn")}
     )
-    producer.init_transactions(30)
+    producer.init_transactions(PATIENCE_S)
     for number, commit in enumerate([True, False, True, False, False, True]):
         producer.begin_transaction()
         producer.produce(topic, f"{number} a")
-        producer.flush(10)
+        producer.flush(PATIENCE_S)
         producer.produce(topic, f"{number} b")
         if commit:
-            producer.commit_transaction(30)
+            producer.commit_transaction(PATIENCE_S)
         else:
-            producer.flush(10)
-            producer.abort_transaction(30)
+            producer.flush(PATIENCE_S)
+            producer.abort_transaction(PATIENCE_S)
     committed = [f"{number} {half}".encode() for number in (0, 2, 5) for half in "ab"]
     assert _read(kafka, topic, "read_committed", 6) == committed
     everything = [f"{number} {half}".encode() for number in range(6) for half in "ab"]
@@ -170,7 +171,7 @@ async def test_readers_wait_for_the_end_of_a_transaction(kafka: Kafka) -> None:
         place = TopicPartition(topic, 0)
         assert await consumer.end_offsets([place]) == {place: 0}
         await producer.commit_transaction()
-        values = [(await asyncio.wait_for(consumer.getone(), 10)).value for _ in range(2)]
+        values = [(await asyncio.wait_for(consumer.getone(), PATIENCE_S)).value for _ in range(2)]
         assert values == [b"in transaction", b"plain"]
 
 
@@ -248,7 +249,7 @@ def test_consume_transform_produce(kafka: Kafka) -> None:
     plain = Producer({"bootstrap.servers": kafka.bootstrap})
     for number in range(6):
         plain.produce(source, str(number))
-    assert plain.flush(10) == 0
+    assert plain.flush(PATIENCE_S) == 0
     consumer = Consumer(
         {
             "bootstrap.servers": kafka.bootstrap,
@@ -261,21 +262,21 @@ def test_consume_transform_produce(kafka: Kafka) -> None:
     producer = Producer(
         {"bootstrap.servers": kafka.bootstrap, "transactional.id": kafka.new_name("txn")}
     )
-    producer.init_transactions(30)
+    producer.init_transactions(PATIENCE_S)
     for commit in (True, False):
         producer.begin_transaction()
-        messages = consumer.consume(3, 20)
+        messages = consumer.consume(3, PATIENCE_S)
         assert len(messages) == 3
         for message in messages:
             producer.produce(target, b"seen " + (message.value() or b""))
         producer.send_offsets_to_transaction(
-            consumer.position(consumer.assignment()), consumer.consumer_group_metadata(), 30
+            consumer.position(consumer.assignment()), consumer.consumer_group_metadata(), PATIENCE_S
         )
         if commit:
-            producer.commit_transaction(30)
+            producer.commit_transaction(PATIENCE_S)
         else:
-            producer.abort_transaction(30)
-    committed = consumer.committed([ConfluentPartition(source, 0)], 10)
+            producer.abort_transaction(PATIENCE_S)
+    committed = consumer.committed([ConfluentPartition(source, 0)], PATIENCE_S)
     assert [place.offset for place in committed] == [3]
     consumer.close()
     assert _read(kafka, target, "read_committed", 3) == [b"seen 0", b"seen 1", b"seen 2"]
@@ -292,11 +293,13 @@ def test_a_replaced_member_cannot_commit_in_a_transaction(kafka: Kafka) -> None:
     producer = Producer(
         {"bootstrap.servers": kafka.bootstrap, "transactional.id": kafka.new_name("txn")}
     )
-    producer.init_transactions(30)
+    producer.init_transactions(PATIENCE_S)
     producer.begin_transaction()
     with pytest.raises(KafkaException):
-        producer.send_offsets_to_transaction([ConfluentPartition(source, 0, 1)], metadata, 10)
-    producer.abort_transaction(30)
+        producer.send_offsets_to_transaction(
+            [ConfluentPartition(source, 0, 1)], metadata, PATIENCE_S
+        )
+    producer.abort_transaction(PATIENCE_S)
 
 
 async def test_offsets_of_an_open_transaction_are_unstable(kafka: Kafka) -> None:
@@ -318,7 +321,7 @@ async def test_offsets_of_an_open_transaction_are_unstable(kafka: Kafka) -> None
                 answer = await raw.call(OFFSET_FETCH, 7, require_stable=require_stable, **asked)
                 partition = answer["topics"][0]["partitions"][0]
                 assert (partition["error_code"], partition["offset"]) == (error, offset)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 answer = await raw.call(OFFSET_FETCH, 7, require_stable=True, **asked)
                 if answer["topics"][0]["partitions"][0]["offset"] == 5:

@@ -10,6 +10,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
+from tests.waiting import PATIENCE_S
+
 if TYPE_CHECKING:
     from tests.embedded.broker.conftest import Kafka
 
@@ -19,7 +21,7 @@ def read_confluent(kafka: Kafka, topic: str, count: int, partition: int = 0) -> 
     consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "unused"})
     consumer.assign([TopicPartition(topic, partition, 0)])
     messages: list[Message] = []
-    deadline_s = time.monotonic() + 15
+    deadline_s = time.monotonic() + PATIENCE_S
     while len(messages) < count and time.monotonic() < deadline_s:
         messages += consumer.consume(count - len(messages), 0.5)
     consumer.close()
@@ -47,7 +49,7 @@ def test_confluent_round_trip(kafka: Kafka, codec: str, *, idempotent: bool) -> 
             headers={"number": str(number).encode(), "empty": b"", "null": None},
             timestamp=1_700_000_000_000 + number,
         )
-    assert producer.flush(15) == 0
+    assert producer.flush(PATIENCE_S) == 0
     messages = read_confluent(kafka, topic, 500)
     assert [message.offset() for message in messages] == list(range(500))
     assert [message.value() for message in messages] == [
@@ -117,11 +119,11 @@ def test_big_messages_up_to_the_topics_limit(kafka: Kafka) -> None:
 
     producer = Producer({"bootstrap.servers": kafka.bootstrap, "message.max.bytes": 5_000_000})
     producer.produce(topic, b"x" * 2_900_000, on_delivery=report)
-    producer.flush(15)
+    producer.flush(PATIENCE_S)
     producer.produce(topic, b"x" * 3_100_000, on_delivery=report)
-    producer.flush(15)
+    producer.flush(PATIENCE_S)
     producer.produce(topic, b"small", on_delivery=report)
-    producer.flush(15)
+    producer.flush(PATIENCE_S)
     assert reports[0] == (None, 0)
     assert reports[1][0] is not None
     assert reports[1][0].code() == KafkaError.MSG_SIZE_TOO_LARGE

@@ -15,6 +15,7 @@ from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from tests.embedded.broker.raw_client import RawClient
+from tests.waiting import PATIENCE_S
 from trackstream.embedded.broker.protocol.errors import ErrorCode
 from trackstream.embedded.broker.protocol.records_apis import API_VERSIONS, FETCH, METADATA
 from trackstream.embedded.broker.protocol.registry import APIS
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 def _refusal(future: Future[object]) -> int:
     with pytest.raises(KafkaException) as caught:
-        future.result(10)
+        future.result(PATIENCE_S)
     error = caught.value.args[0]
     assert isinstance(error, KafkaError)
     return error.code()
@@ -40,7 +41,7 @@ def _create(kafka: Kafka, topic: NewTopic) -> Future[object]:
 
 
 def _eventually(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 10
+    deadline_s = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline_s
         time.sleep(0.05)
@@ -48,14 +49,14 @@ def _eventually(condition: Callable[[], bool]) -> None:
 
 def test_create_describe_delete(kafka: Kafka) -> None:
     name = kafka.new_topic(partitions=3)
-    _eventually(lambda: name in kafka.admin.list_topics(timeout=10).topics)
-    found = kafka.admin.list_topics(timeout=10).topics[name]
+    _eventually(lambda: name in kafka.admin.list_topics(timeout=PATIENCE_S).topics)
+    found = kafka.admin.list_topics(timeout=PATIENCE_S).topics[name]
     assert sorted(found.partitions) == [0, 1, 2]
     assert {len(partition.replicas) for partition in found.partitions.values()} == {1}
     again = _create(kafka, NewTopic(name, 3, 1))
     assert _refusal(again) == KafkaError.TOPIC_ALREADY_EXISTS
-    kafka.admin.delete_topics([name])[name].result(10)
-    _eventually(lambda: name not in kafka.admin.list_topics(timeout=10).topics)
+    kafka.admin.delete_topics([name])[name].result(PATIENCE_S)
+    _eventually(lambda: name not in kafka.admin.list_topics(timeout=PATIENCE_S).topics)
     gone = kafka.admin.delete_topics([name])[name]
     assert _refusal(gone) == KafkaError.UNKNOWN_TOPIC_OR_PART
     _eventually(lambda: _created(kafka, name))
@@ -63,13 +64,13 @@ def test_create_describe_delete(kafka: Kafka) -> None:
 
 
 def _partition_count(kafka: Kafka, name: str) -> int:
-    topic = kafka.admin.list_topics(timeout=10).topics.get(name)
+    topic = kafka.admin.list_topics(timeout=PATIENCE_S).topics.get(name)
     return 0 if topic is None else len(topic.partitions)
 
 
 def _created(kafka: Kafka, name: str) -> bool:
     try:
-        _create(kafka, NewTopic(name, 1, 1)).result(10)
+        _create(kafka, NewTopic(name, 1, 1)).result(PATIENCE_S)
     except KafkaException:
         return False
     return True
@@ -94,13 +95,13 @@ def test_impossible_topics_are_refused(kafka: Kafka, topic: NewTopic, code: int)
 def test_validation_creates_nothing(kafka: Kafka) -> None:
     name = kafka.new_name("topic")
     topic = NewTopic(name, 2, 1)
-    kafka.admin.create_topics([topic], validate_only=True)[name].result(10)
-    assert name not in kafka.admin.list_topics(timeout=10).topics
+    kafka.admin.create_topics([topic], validate_only=True)[name].result(PATIENCE_S)
+    assert name not in kafka.admin.list_topics(timeout=PATIENCE_S).topics
 
 
 def test_more_partitions(kafka: Kafka) -> None:
     name = kafka.new_topic(partitions=2)
-    kafka.admin.create_partitions([NewPartitions(name, 5)])[name].result(10)
+    kafka.admin.create_partitions([NewPartitions(name, 5)])[name].result(PATIENCE_S)
     _eventually(lambda: _partition_count(kafka, name) == 5)
     fewer = kafka.admin.create_partitions([NewPartitions(name, 4)])[name]
     assert _refusal(fewer) == KafkaError.INVALID_PARTITIONS
@@ -109,7 +110,7 @@ def test_more_partitions(kafka: Kafka) -> None:
 def _described(kafka: Kafka, name: str) -> dict[str, ConfigEntry]:
     resource = ConfigResource(ResourceType.TOPIC, name)
     described: dict[str, ConfigEntry] = kafka.admin.describe_configs([resource])[resource].result(
-        10
+        PATIENCE_S
     )
     return described
 
@@ -132,8 +133,8 @@ def test_configuration(kafka: Kafka) -> None:
             ConfigEntry("segment.bytes", "2097152", incremental_operation=AlterConfigOpType.SET),
         ],
     )
-    kafka.admin.incremental_alter_configs([changes])[changes].result(10)
-    until = time.monotonic() + 10
+    kafka.admin.incremental_alter_configs([changes])[changes].result(PATIENCE_S)
+    until = time.monotonic() + PATIENCE_S
     # Apache Kafka's brokers learn of the change a moment after it is acknowledged.
     while (after := _described(kafka, name))["segment.bytes"].value != "2097152":
         assert time.monotonic() < until
@@ -201,7 +202,7 @@ async def test_versions_that_we_speak_are_spoken_by_both(kafka: Kafka) -> None:
 async def test_a_newer_version_question_is_answered_in_the_oldest(kafka: Kafka) -> None:
     async with RawClient(kafka.bootstrap) as raw:
         raw.writer.write(struct.pack(">ihhih", 10 + 1, 18, 99, 77, -1) + b"\0")
-        frame = await asyncio.wait_for(raw.receive_frame(), 5)
+        frame = await asyncio.wait_for(raw.receive_frame(), PATIENCE_S)
         correlation_id, error, count = struct.unpack_from(">ihi", frame)
         assert (correlation_id, error) == (77, ErrorCode.UNSUPPORTED_VERSION)
         assert count >= 1
@@ -214,4 +215,4 @@ async def test_a_newer_version_question_is_answered_in_the_oldest(kafka: Kafka) 
 async def test_an_unsupported_version_ends_the_connection(kafka: Kafka) -> None:
     async with RawClient(kafka.bootstrap) as raw:
         raw.send(FETCH, 99)
-        assert await asyncio.wait_for(raw.reader.read(100), 5) == b""
+        assert await asyncio.wait_for(raw.reader.read(100), PATIENCE_S) == b""
