@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agents.steps import At, Context, Step
     from agents.work import Effects
     from tables.base import StateTable
-    from trackstream.core.matching.gather import ConversionState, GatherOutcome
+    from trackstream.core.matching.conversion import ConversionState, GatherOutcome
     from trackstream.core.records import Record
 
 __all__ = ["AGENT", "TOPIC", "step"]

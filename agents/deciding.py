@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agents.steps import At
-    from trackstream.core.matching.gather import ConversionState, GatherOutcome
+    from trackstream.core.matching.conversion import ConversionState, GatherOutcome
     from trackstream.core.models import Weigh
     from trackstream.core.records import Answer
     from trackstream.core.rules import Rules

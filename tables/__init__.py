@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tables.campaign_activity import Activity
     from trackstream.core.activity import AppActivity
     from trackstream.core.funnel_progress import FunnelCounts
-    from trackstream.core.matching.gather import ConversionState
+    from trackstream.core.matching.conversion import ConversionState
     from trackstream.core.matching.owner import IdentifierState
     from trackstream.core.rules import Rules
     from trackstream.core.visits import VisitorState

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from tables.base import StateTable
 from trackstream.core.forgetting import conversion_days
-from trackstream.core.matching.gather import ConversionState, deadline_ms
+from trackstream.core.matching.conversion import ConversionState
+from trackstream.core.matching.gather import deadline_ms
 
 if TYPE_CHECKING:
     from faust.types import AppT

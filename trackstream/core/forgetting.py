@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trackstream.core.matching.gather import ConversionState
+    from trackstream.core.matching.conversion import ConversionState
     from trackstream.core.matching.owner import IdentifierState
     from trackstream.core.visitor import VisitorState
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from random import Random
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
 from tests.core.matching.world import conversion, touch
 from trackstream import codec
-from trackstream.core.matching.gather import ConversionState, gather
+from trackstream.core.matching.gather import gather
 from trackstream.core.matching.owner import IdentifierState, own
 from trackstream.core.matching.short import MOST_BYTES, shortened
 from trackstream.core.records import (
@@ -22,6 +23,9 @@ from trackstream.core.records import (
     Touch,
 )
 from trackstream.core.rules import DAY_MS, DEFAULT, Rules
+
+if TYPE_CHECKING:
+    from trackstream.core.matching.conversion import ConversionState
 
 MOST_MESSAGE_BYTES = 5 * 2**20
 TEXTS = ("x" * 8_000, "\N{PILE OF POO}" * 2_000)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from trackstream.core.matching.ask import probes_of
+from trackstream.core.matching.conversion import ConversionState
 from trackstream.core.matching.decide import Decision, Found, FoundPrior, decide
-from trackstream.core.matching.gather import ConversionState, gather
+from trackstream.core.matching.gather import gather
 from trackstream.core.matching.owner import IdentifierState, own
 from trackstream.core.records import (
     Answer,

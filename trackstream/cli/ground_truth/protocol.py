@@ -13,7 +13,7 @@ from zlib import crc32
 
 from trackstream.core.identifiers import scoped
 from trackstream.core.lookups import Place
-from trackstream.core.matching.gather import ConversionState, deadline_ms, expire, gather
+from trackstream.core.matching.gather import deadline_ms, expire, gather
 from trackstream.core.matching.owner import IdentifierState, own
 from trackstream.core.visits import VisitorState, visit
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from trackstream.cli.ground_truth.book import Sent
-    from trackstream.core.matching.gather import GatherOutcome
+    from trackstream.core.matching.conversion import ConversionState, GatherOutcome
     from trackstream.core.records import (
         Answer,
         Attribution,

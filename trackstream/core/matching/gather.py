@@ -6,83 +6,31 @@ Handled twice, a message leaves the same state; the outputs that it may have los
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from trackstream.core.credits import MODELS, credits_of
-from trackstream.core.matching.decide import Decision, Found, FoundPrior, decide
-from trackstream.core.matching.told import attribution, outcomes, probes, subject_outcome
-from trackstream.core.records import (
-    Answer,
-    Attribution,
-    Conversion,
-    Credit,
-    Outcome,
-    Prior,
-    Probe,
+from trackstream.core.credits import MODELS
+from trackstream.core.matching.conversion import (
+    ConversionState,
+    GatherOutcome,
+    decided,
+    unanswered,
 )
+from trackstream.core.matching.decide import Found, FoundPrior
+from trackstream.core.matching.told import probes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from trackstream.core.models import Weigh
+    from trackstream.core.records import Answer, Conversion, Prior
     from trackstream.core.rules import Rules
 
-__all__ = ["ConversionState", "Decided", "GatherOutcome", "deadline_ms", "expire", "gather"]
+__all__ = ["deadline_ms", "expire", "gather"]
 
 _FAR = 1 << 30
-
-
-class Decided(msgspec.Struct, frozen=True, array_like=True):
-    """The decision last published: what is compared with the next, and what names it."""
-
-    revision: int
-    at_ms: int
-    method: str
-    touch_id: str | None
-    inherited_from: str | None
-    unanswered: list[str]
-    previous_method: str | None = None
-    previous_touch_id: str | None = None
-    made_of: str = ""
-    """What it was made of and what the credits were, as a digest."""
-
-
-class ConversionState(msgspec.Struct, frozen=True, array_like=True):
-    """Everything known of one conversion."""
-
-    conversion: Conversion
-    deadline_ms: int | None
-    """When to decide without the answers that are missing; None: nothing is awaited."""
-    applied: int = -1
-    """Source offset of the last answer applied."""
-    found: dict[str, Found] = {}
-    """Touches by touch id."""
-    priors: dict[str, FoundPrior] = {}
-    """Earlier conversions by conversion id."""
-    links: dict[str, list[str]] = {}
-    """Linked identifiers, by the identifier that answered."""
-    depths: dict[str, int] = {}
-    """Every identifier asked, with the fewest links that lead to it."""
-    answered: list[str] = []
-    decided: Decided | None = None
-    rules_version: str | None = None
-    """The rules of the first decision, under which it is made again; None: not decided yet."""
-
-
-class GatherOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes out: probes and outcomes to the identity log, the decision if it is new."""
-
-    probes: list[Probe] = []
-    outcomes: list[Outcome] = []
-    subject_outcome: Outcome | None = None
-    """For the conversion's subject, if it is new."""
-    attribution: Attribution | None = None
-    failed_models: dict[str, str] = {}
-    """Models that have given no credits, and why."""
 
 
 def gather(
@@ -132,7 +80,7 @@ def expire(
     """Decide without the answers that are missing, once the deadline has passed; else nothing."""
     if state.deadline_ms is None or at_ms < state.deadline_ms:
         return state, GatherOutcome()
-    return _decided(state, [], at_ms=at_ms, rules=rules, models=models, replay=False)
+    return decided(state, [], at_ms=at_ms, rules=rules, models=models, replay=False)
 
 
 def _new(conversion: Conversion, at_ms: int, rules: Rules) -> ConversionState:
@@ -222,77 +170,9 @@ def _settled(
     replay: bool,
 ) -> tuple[ConversionState, GatherOutcome]:
     """Decide if nothing is awaited; else wait, with a deadline."""
-    if _unanswered(state):
+    if unanswered(state):
         if state.deadline_ms is None:
             state = msgspec.structs.replace(state, deadline_ms=at_ms + rules.answer_deadline_ms)
         if not replay or state.decided is None:
             return state, GatherOutcome(probes=probes(state, asked))
-    return _decided(state, asked, at_ms=at_ms, rules=rules, models=models, replay=replay)
-
-
-def _decided(
-    state: ConversionState,
-    asked: list[str],
-    *,
-    at_ms: int,
-    rules: Rules,
-    models: Mapping[str, Weigh],
-    replay: bool,
-) -> tuple[ConversionState, GatherOutcome]:
-    decision = decide(state.conversion, state.found, state.priors, rules=rules)
-    missing = _unanswered(state)
-    touch_id = decision.touch.touch_id if decision.touch else None
-    shared, failed = credits_of(state.conversion, decision, rules=rules, models=models)
-    made_of = _digest(state, decision, shared)
-    old = state.decided
-    same = old is not None and (
-        (decision.method, touch_id, decision.inherited_from, missing, made_of)
-        == (old.method, old.touch_id, old.inherited_from, old.unanswered, old.made_of)
-    )
-    if old is not None and same:
-        now = old
-    else:
-        now = Decided(
-            revision=old.revision + 1 if old else 1,
-            at_ms=at_ms,
-            method=decision.method,
-            touch_id=touch_id,
-            inherited_from=decision.inherited_from,
-            unanswered=missing,
-            previous_method=old.method if old else None,
-            previous_touch_id=old.touch_id if old else None,
-            made_of=made_of,
-        )
-    after = msgspec.structs.replace(
-        state, decided=now, deadline_ms=None, rules_version=rules.version
-    )
-    out = GatherOutcome(probes=probes(after, asked), failed_models=failed)
-    if same and not replay:
-        return after, out
-    return after, msgspec.structs.replace(
-        out,
-        outcomes=outcomes(after.conversion, decision, now),
-        subject_outcome=subject_outcome(after.conversion, decision, now),
-        attribution=attribution(after, decision, now, shared, rules),
-    )
-
-
-def _digest(state: ConversionState, decision: Decision, shared: list[Credit]) -> str:
-    """All that is published of a decision besides its name.
-
-    Whoever decides again under other rules needs what had no influence under these.
-    """
-    published = (
-        decision.reattribution,
-        [
-            (one.touch.touch_id, one.verdict, one.flags, one.identifiers)
-            for one in decision.candidates
-        ],
-        sorted((key, one.identifiers) for key, one in state.priors.items()),
-        shared,
-    )
-    return hashlib.blake2b(msgspec.json.encode(published), digest_size=8).hexdigest()
-
-
-def _unanswered(state: ConversionState) -> list[str]:
-    return sorted(set(state.depths) - set(state.answered))
+    return decided(state, asked, at_ms=at_ms, rules=rules, models=models, replay=replay)

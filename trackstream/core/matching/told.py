@@ -8,8 +8,8 @@ from trackstream.core.identifiers import is_probabilistic
 from trackstream.core.records import Attribution, Earlier, Outcome, Probe
 
 if TYPE_CHECKING:
+    from trackstream.core.matching.conversion import ConversionState, Decided
     from trackstream.core.matching.decide import Decision
-    from trackstream.core.matching.gather import ConversionState, Decided
     from trackstream.core.records import Conversion, Credit
     from trackstream.core.rules import Rules
 
