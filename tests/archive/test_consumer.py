@@ -21,6 +21,7 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 from click.testing import CliRunner
 
 from tests.storage.records import AT_MS, DAY_MS, an_event
+from tests.waiting import PATIENCE_S
 from trackstream.archive import Rolling, open_place, run, verify
 from trackstream.archive.errors import ArchiveMismatchError
 from trackstream.archive.ranges import Message, PartitionRanges
@@ -74,17 +75,17 @@ async def running(
         run(settings, stop=stop, on_ready=ready.set, place=place, rolling=rolling)
     )
     waiting = asyncio.create_task(ready.wait())
-    await asyncio.wait([task, waiting], timeout=30, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([task, waiting], timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     try:
         yield task
     finally:
         stop.set()
-        await asyncio.wait_for(task, 20)
+        await asyncio.wait_for(task, PATIENCE_S)
 
 
 async def reached(condition: Callable[[], bool], *, every_s: float = 0.05) -> None:
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(PATIENCE_S):
         while not await asyncio.to_thread(condition):  # noqa: ASYNC110 - files tell nobody
             await asyncio.sleep(every_s)
 
@@ -154,7 +155,7 @@ def amid_a_range(place: Place) -> bool:
 
 async def kill_amid_a_range(process: asyncio.subprocess.Process, place: Place) -> None:
     """Kill -9 between a plan and the mark that it is done: it is stopped, looked at, and killed."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             await reached(lambda: amid_a_range(place), every_s=0.001)
             process.send_signal(signal.SIGSTOP)
@@ -224,7 +225,7 @@ async def test_a_topic_that_was_made_anew_is_told(settings: Settings) -> None:
     ranges.load()
     ranges.append([Message(7, encode(an_event()))])
     with pytest.raises(ArchiveMismatchError, match="TRACKSTREAM_ARCHIVE_URL"):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await run(settings, stop=asyncio.Event(), place=place, rolling=SMALL)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from tests.core.postbacks.samples import a_destination
 from tests.postbacks.receiver import Receiver, receiving
+from tests.waiting import PATIENCE_S
 from trackstream.core.postbacks.outcomes import RetryPolicy
 from trackstream.postbacks.client import Client
 from trackstream.postbacks.destinations import Destinations, Listed
@@ -80,7 +81,7 @@ class Running:
     def __init__(self, outbox: Outbox, client: Client, **options: Any) -> None:
         options = {
             "policy": RetryPolicy(base_ms=20, cap_ms=50, max_tries=4),
-            "times": SenderTimes(poll_s=0.02, orphans_s=0.05, lease_s=30),
+            "times": SenderTimes(poll_s=0.02, orphans_s=0.05, lease_s=2 * PATIENCE_S),
             **options,
         }
         self.outbox = outbox
@@ -88,7 +89,7 @@ class Running:
         self.stop = asyncio.Event()
         self.task = asyncio.create_task(self.sender.run(self.stop))
 
-    async def until(self, reached: Callable[[], object], *, within_s: float = 20.0) -> None:
+    async def until(self, reached: Callable[[], object], *, within_s: float = PATIENCE_S) -> None:
         """Wait for it; the sender must not have ended."""
         deadline_s = time.monotonic() + within_s
         while not await asyncio.to_thread(reached):
@@ -104,7 +105,7 @@ class Running:
 @pytest.fixture
 async def start(outbox: Outbox) -> AsyncIterator[Callable[..., Running]]:
     """Starts a sender that may reach loopback, with short times."""
-    async with Client(allow_private=True, timeout_s=2.0) as client:
+    async with Client(allow_private=True, timeout_s=PATIENCE_S) as client:
         started: list[Running] = []
 
         def start_one(**options: Any) -> Running:

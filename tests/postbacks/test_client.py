@@ -12,6 +12,7 @@ from aiohttp.abc import AbstractResolver
 from aiohttp.resolver import ThreadedResolver
 from standardwebhooks.webhooks import Webhook
 
+from tests.waiting import PATIENCE_S
 from trackstream.core.postbacks.destinations import Request
 from trackstream.core.postbacks.webhooks import secret_text
 from trackstream.postbacks.client import Client
@@ -40,7 +41,7 @@ class Rebinding(AbstractResolver):
 
 
 async def send(url: str, *, method: str = "GET", body: str | None = None, **other: Any) -> Outcome:
-    options: dict[str, Any] = {"allow_private": True, "timeout_s": 2.0, **other}
+    options: dict[str, Any] = {"allow_private": True, "timeout_s": PATIENCE_S, **other}
     async with Client(**options) as client:
         request = Request(method=method, url=url, body=body)
         return await client.send(
@@ -123,7 +124,7 @@ async def test_a_receiver_that_says_nothing_leaves_it_uncertain() -> None:
         await reader.read()
 
     async with served(listen) as url:
-        outcome = await send(url, timeout_s=0.3)
+        outcome = await send(url, timeout_s=2.0)
     assert (outcome.kind, outcome.reason) == ("uncertain", "no answer to the request: timeout")
     assert heard.qsize() == 1
 
@@ -150,7 +151,7 @@ async def test_a_large_answer_is_not_read() -> None:
             writer.write(b"2000\r\n" + b"x" * 0x2000 + b"\r\n")
             await writer.drain()
 
-    async with served(endless) as url, asyncio.timeout(2):
+    async with served(endless) as url, asyncio.timeout(PATIENCE_S):
         outcome = await send(url)
     assert outcome.kind == "refused"
     assert len(outcome.reason) < 300

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 
 from tests.core.postbacks.samples import an_attribution
 from tests.postbacks.conftest import MASTER_KEY, future_ms
+from tests.waiting import PATIENCE_S
 from trackstream.codec import encode
 from trackstream.postbacks.consumer import consume
 from trackstream.settings import Settings
@@ -40,7 +41,7 @@ async def settings(
         topic_partitions=2,
         master_key=MASTER_KEY.hex(),
         postbacks_allow_private=True,
-        postbacks_timeout_s=1,
+        postbacks_timeout_s=5,
     )
     await ensure_topics(settings)
     return settings
@@ -80,7 +81,7 @@ async def decide(settings: Settings, numbers: range, *, pause_s: float = 0) -> N
         await producer.stop()
 
 
-async def reached(condition: Callable[[], bool], *, within_s: float = 40.0) -> None:
+async def reached(condition: Callable[[], bool], *, within_s: float = PATIENCE_S) -> None:
     async with asyncio.timeout(within_s):
         while not await asyncio.to_thread(condition):  # noqa: ASYNC110 # others change it
             await asyncio.sleep(0.05)
@@ -93,7 +94,7 @@ async def test_killed_in_the_middle_it_tells_nobody_twice_and_forgets_nothing(
 
     async def answer(_: Received) -> web.Response:
         if hanging.is_set():
-            await asyncio.sleep(60)
+            await asyncio.sleep(PATIENCE_S)
         return web.Response()
 
     receiver.answer = answer
@@ -131,10 +132,10 @@ async def test_the_sender_is_told_of_what_is_new(settings: Settings, outbox: Out
     reading = asyncio.create_task(
         consume(settings, outbox.engine, stop=stop, on_ready=ready.set, on_queued=queued.set)
     )
-    await asyncio.wait_for(ready.wait(), 30)
+    await asyncio.wait_for(ready.wait(), PATIENCE_S)
     assert not queued.is_set()
     await decide(settings, range(1))
-    await asyncio.wait_for(queued.wait(), 30)
+    await asyncio.wait_for(queued.wait(), PATIENCE_S)
     assert outbox.states() == ["due"]
     stop.set()
     await reading

@@ -7,6 +7,7 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tests.waiting import PATIENCE_S
 from trackstream.ports import Undelivered
 from trackstream.storage.log_sink import UnwritableError
 from trackstream.storage.spool import SpooledSink
@@ -36,7 +37,7 @@ class Kafka:
     async def send(self, messages: list[Message]) -> None:
         self.calls += 1
         if self.hangs:
-            await asyncio.sleep(60)
+            await asyncio.sleep(PATIENCE_S)
         if self.slow_s:
             await asyncio.sleep(self.slow_s)
         if self.away:
@@ -68,6 +69,6 @@ def one(value: bytes, topic: str = "raw") -> list[Message]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():  # noqa: ASYNC110 - the spool has no event for tests
             await asyncio.sleep(0.01)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 from sqlalchemy import text
 
+from tests.waiting import PATIENCE_S
 from trackstream.storage.database import make_engine
 from trackstream.storage.directory import CachedDirectory
 from trackstream.storage.registry import Registry
@@ -27,7 +28,7 @@ async def directory(engine: Engine, master_key: MasterKey) -> AsyncIterator[Cach
 
 
 async def _until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not true():  # noqa: ASYNC110 - what is waited for tells nobody
             await asyncio.sleep(0.01)
 

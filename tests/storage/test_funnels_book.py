@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
+from tests.waiting import PATIENCE_S
 from trackstream.core.live_funnels import NO_FUNNELS
 from trackstream.storage.database import make_engine
 from trackstream.storage.errors import StorageUnavailableError
@@ -58,7 +59,7 @@ async def test_a_definition_counts_from_its_moment_on_for_as_long_as_it_stays(
         )
         moments.append(done.effective_at_ms)
     first, second, third, fourth = moments
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while since(book, FAR_MS).get("one") != fourth:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
     assert since(book, first - 1) == {}

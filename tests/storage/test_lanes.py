@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerClosed
 
+from tests.waiting import PATIENCE_S
 from trackstream.core.murmur import partition_of
 from trackstream.storage.lanes import Lanes
 from trackstream.storage.topics import bootstrap_servers
@@ -54,7 +55,7 @@ async def _read(kafka_url: str, topic: str, count: int) -> list[Any]:
     )
     await consumer.start()
     try:
-        return [await asyncio.wait_for(consumer.getone(), 20) for _ in range(count)]
+        return [await asyncio.wait_for(consumer.getone(), PATIENCE_S) for _ in range(count)]
     finally:
         await consumer.stop()
 
@@ -79,7 +80,7 @@ async def test_each_key_has_its_order_over_many_batches_and_calls(
 async def test_a_call_returns_when_all_of_its_messages_are_there_and_not_before(
     producer: AIOKafkaProducer, kafka_url: str, topic: str
 ) -> None:
-    lanes = _lanes(producer, linger_s=0.2)
+    lanes = _lanes(producer, linger_s=1)
     sending = asyncio.create_task(lanes.send([(topic, b"%d" % n, b"v") for n in range(9)]))
     await asyncio.sleep(0.05)
     assert not sending.done()
@@ -128,10 +129,10 @@ async def test_what_nobody_waits_for_any_more_is_not_sent(
 
 
 async def test_a_flush_does_not_linger(producer: AIOKafkaProducer, topic: str) -> None:
-    lanes = _lanes(producer, linger_s=60)
+    lanes = _lanes(producer, linger_s=10 * PATIENCE_S)
     sending = asyncio.create_task(lanes.send([(topic, b"k", b"v")]))
     await asyncio.sleep(0.02)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         await lanes.flush()
         await sending
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from tests.ports import free_port
+from tests.waiting import PATIENCE_S
 from trackstream.embedded.kafka import EmbeddedKafka
 from trackstream.ports import Undelivered
 from trackstream.settings import Settings
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def settings(kafka_url: str, topic_prefix: str) -> Settings:
     return Settings(
-        kafka_url=kafka_url, topic_prefix=topic_prefix, topic_partitions=3, produce_timeout_s=5
+        kafka_url=kafka_url, topic_prefix=topic_prefix, topic_partitions=3, produce_timeout_s=30
     )
 
 
@@ -40,10 +41,7 @@ async def sink(settings: Settings) -> AsyncIterator[KafkaSink]:
 
 
 def _dead_settings() -> Settings:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"kafka://127.0.0.1:{free.getsockname()[1]}"
-    return Settings(kafka_url=url, produce_timeout_s=1)
+    return Settings(kafka_url=f"kafka://127.0.0.1:{free_port()}", produce_timeout_s=1)
 
 
 async def _read(settings: Settings, topic: str, count: int) -> list[Any]:
@@ -54,7 +52,7 @@ async def _read(settings: Settings, topic: str, count: int) -> list[Any]:
     )
     await consumer.start()
     try:
-        return [await asyncio.wait_for(consumer.getone(), 20) for _ in range(count)]
+        return [await asyncio.wait_for(consumer.getone(), PATIENCE_S) for _ in range(count)]
     finally:
         await consumer.stop()
 
@@ -161,7 +159,7 @@ async def test_nothing_to_send_is_sent(sink: KafkaSink) -> None:
 
 async def test_without_kafka_nothing_is_delivered_and_it_is_told_in_time() -> None:
     sink = KafkaSink(_dead_settings())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S / 2):
         with pytest.raises(Undelivered):
             await sink.start()
         with pytest.raises(Undelivered):
@@ -188,7 +186,7 @@ async def test_when_the_broker_comes_back_messages_are_delivered_again(tmp_path:
         with pytest.raises(Undelivered):
             await sink.send([("raw", b"k", b"2")])
         await asyncio.to_thread(broker.start)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 try:
                     await sink.send([("raw", b"k", b"3")])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
+from tests.waiting import PATIENCE_S
 from trackstream.core.rules import DAY_MS, DEFAULT, Rules
 from trackstream.core.rules_file import RulesError
 from trackstream.storage.database import make_engine
@@ -44,7 +45,7 @@ async def book(migrated_url: str) -> AsyncIterator[CachedRules]:
 
 
 async def _until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not true():  # noqa: ASYNC110 - what is waited for tells nobody
             await asyncio.sleep(0.01)
 

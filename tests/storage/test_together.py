@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
 import redis
 
+from tests.ports import free_port
+from tests.waiting import PATIENCE_S
 from trackstream.storage.resting_redis import FAILED, RestingRedis
 from trackstream.storage.together import CLAIM, PUT, Item, Together
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 async def resting(redis_url: str) -> AsyncIterator[RestingRedis]:
-    resting = RestingRedis(redis_url, timeout_s=5)
+    resting = RestingRedis(redis_url, timeout_s=PATIENCE_S)
     yield resting
     await resting.close()
 
@@ -73,10 +74,7 @@ async def test_a_value_is_forgotten_when_its_time_is_over(resting: RestingRedis)
 
 
 async def test_a_server_that_is_away_answers_nobody() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"redis://127.0.0.1:{free.getsockname()[1]}"
-    resting = RestingRedis(url)
+    resting = RestingRedis(f"redis://127.0.0.1:{free_port()}")
     claims = Together(resting, CLAIM)
     found = await asyncio.gather(*(claims.ask(Item(str(n), "1", 1_000)) for n in range(300)))
     assert found == [FAILED] * 300

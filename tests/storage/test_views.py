@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from tests.storage.records import AT_MS, DAY_MS, a_session, a_touch, an_attribution, an_event
 from tests.storage.warehoused import write
+from tests.waiting import PATIENCE_S
 from trackstream.cli import main
 from trackstream.core.records import Campaign, Credit, PersonLink
 from trackstream.storage import views
@@ -206,7 +207,7 @@ def _populated(engine: Engine) -> bool:
 
 
 async def _until_populated(engine: Engine) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not await asyncio.to_thread(_populated, engine):  # noqa: ASYNC110 - a database tells nobody
             await asyncio.sleep(0.05)
 
@@ -221,16 +222,19 @@ async def test_of_several_timers_one_refreshes_and_the_next_takes_over(
     two = asyncio.create_task(refresh_in_turn(migrated_url, every_s=0.05, stop=second))
     await asyncio.sleep(0.2)
     with engine.connect() as connection:
-        held = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted")
+        held = text(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND database ="
+            " (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
         assert connection.execute(held).scalar() == 1
     first.set()
-    await asyncio.wait_for(one, 10)
+    await asyncio.wait_for(one, PATIENCE_S)
     await asyncio.to_thread(write, migrated_url, an_event())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while await asyncio.to_thread(rows, engine, "daily_funnel") == []:  # noqa: ASYNC110 - likewise
             await asyncio.sleep(0.05)
     second.set()
-    await asyncio.wait_for(two, 10)
+    await asyncio.wait_for(two, PATIENCE_S)
 
 
 async def test_a_stop_cancels_a_refresh_that_waits(engine: Engine, migrated_url: str) -> None:
@@ -240,7 +244,7 @@ async def test_a_stop_cancels_a_refresh_that_waits(engine: Engine, migrated_url:
         task = asyncio.create_task(refresh_in_turn(migrated_url, every_s=0.05, stop=stop))
         await asyncio.sleep(0.5)
         stop.set()
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, PATIENCE_S)
     assert not _populated(engine)
 
 
@@ -251,14 +255,14 @@ async def test_a_timer_outlives_what_goes_wrong(
     with engine.begin() as connection:
         connection.execute(text("ALTER MATERIALIZED VIEW daily_funnel RENAME TO away"))
     task = asyncio.create_task(refresh_in_turn(migrated_url, every_s=0.05, stop=stop))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while "not refreshed" not in caplog.text:  # noqa: ASYNC110 - logged in another task
             await asyncio.sleep(0.02)
     with engine.begin() as connection:
         connection.execute(text("ALTER MATERIALIZED VIEW away RENAME TO daily_funnel"))
     await _until_populated(engine)
     stop.set()
-    await asyncio.wait_for(task, 10)
+    await asyncio.wait_for(task, PATIENCE_S)
 
 
 def test_who_must_act_is_told(database_url: str) -> None:
