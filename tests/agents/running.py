@@ -12,7 +12,9 @@ import urllib.request
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import quote
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -32,7 +34,16 @@ if TYPE_CHECKING:
     from trackstream.core.records import Record
     from trackstream.settings import Settings
 
-__all__ = ["Log", "Worker", "all_own", "click", "envelope", "now_ms", "settled"]
+__all__ = [
+    "Log",
+    "Worker",
+    "click",
+    "envelope",
+    "now_ms",
+    "settled",
+    "until_all_own",
+    "until_shown",
+]
 
 R = TypeVar("R")
 
@@ -207,29 +218,31 @@ def settled(ask: Callable[[], R], wanted: Callable[[R], bool]) -> R:
     return answer
 
 
-def all_own(*workers: Worker, **headers: str) -> None:
-    """Wait until each is ready and has partitions."""
+async def until_all_own(*workers: Worker, **headers: str) -> None:
+    """Wait until each of these workers has partitions and is ready.
+
+    Args:
+        workers: They run.
+        headers: Of a request for metrics.
+    """
 
     def owns(worker: Worker) -> bool:
         assert worker.running, worker.log()
         own = 'trackstream_partitions{topic="' in worker.get("/metrics", **headers)[1]
         return own and worker.get("/health/ready")[0] == 200
 
-    assert settled(lambda: all(map(owns, workers)), bool), [one.log() for one in workers]
+    all_own = await asyncio.to_thread(settled, lambda: all(map(owns, workers)), bool)
+    assert all_own, [worker.log() for worker in workers]
 
 
-async def until_all_own(*workers: Worker) -> None:
-    """Wait until each of these workers has partitions and is ready."""
-    until = time.monotonic() + PATIENCE_S
-    while time.monotonic() < until:
-        for worker in workers:
-            assert worker.running, worker.log()
-        if all('trackstream_partitions{topic="' in w.get("/metrics")[1] for w in workers) and all(
-            w.get("/health/ready")[0] == 200 for w in workers
-        ):
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError("one worker has no partitions")
+def until_shown(worker: Worker, subjects: list[str], **headers: str) -> None:
+    """Wait until a worker shows these visitors, whichever worker has them."""
+    for subject in subjects:
+        path = f"/tables/visitors/{quote(subject)}"
+        status, shown = settled(
+            partial(worker.get, path, **headers), lambda answer: answer[0] == 200
+        )
+        assert (status, shown.get("key")) == (200, subject), shown
 
 
 def now_ms() -> int:

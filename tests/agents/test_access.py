@@ -7,13 +7,14 @@ import base64
 import time
 import urllib.request
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 
 import pytest
 from yarl import URL
 
-from tests.agents.running import Log, Worker, envelope
+from tests.agents.running import Log, Worker, envelope, settled, until_all_own, until_shown
 from tests.waiting import PATIENCE_S
 from trackstream.application import create_app
 from trackstream.core.records import Event
@@ -77,7 +78,7 @@ async def test_views_that_others_reach_are_for_keys(
             await log.post(*(envelope(name, "page_view") for name in names))
             wanted = {f"{name}-page_view" for name in names}
             await log.until(lambda log: {e.event_id for e in log.of(Event)} >= wanted)
-        await asyncio.to_thread(_shares, workers, read)
+        await until_all_own(*workers, **_basic(read))
 
         one = workers[0]
         for path in PATHS:
@@ -89,11 +90,12 @@ async def test_views_that_others_reach_are_for_keys(
         assert one.get("/tables", **_basic(replaced(read, "wrong")))[0] == 401
 
         for worker in workers:  # whoever is asked: half of the keys are the other's
-            for name in names:
-                path = f"/tables/visitors/demo%7Cdevice:{name}"
-                status, shown = worker.get(path, **_basic(read))
-                assert (status, shown["key"]) == (200, f"demo|device:{name}")
-            status, shown = worker.get("/apps/demo/live", **_basic(read))
+            subjects = [f"demo|device:{name}" for name in names]
+            await asyncio.to_thread(until_shown, worker, subjects, **_basic(read))
+            status, shown = settled(
+                partial(worker.get, "/apps/demo/live", **_basic(read)),
+                lambda answer: answer[0] == 200 and not answer[1]["silent"],
+            )
             assert (status, shown["silent"]) == (200, [])
             assert sum(window["events"] for window in shown["windows"]) >= len(names)
         for path in ("/tables/visitors/other%7Cdevice:a", "/apps/other/live",
@@ -113,18 +115,6 @@ async def test_views_that_others_reach_are_for_keys(
     finally:
         codes = [worker.stop() for worker in workers]
     assert codes == [0, 0], [worker.log() for worker in workers]
-
-
-def _shares(workers: list[Worker], key: Key) -> None:
-    """Wait until each of them has partitions."""
-    until = time.monotonic() + PATIENCE_S
-    while time.monotonic() < until:
-        said = [worker.get("/metrics", **_basic(key))[1] for worker in workers]
-        ready = [worker.get("/health/ready")[0] for worker in workers]
-        if ready == [200, 200] and all('trackstream_partitions{topic="' in one for one in said):
-            return
-        time.sleep(0.1)
-    raise AssertionError("one worker has no partitions")
 
 
 def replaced(key: Key, secret: str) -> Any:

@@ -49,6 +49,7 @@ async def test_an_install_is_not_organic_because_a_worker_stands_still(
                     *(envelope(f"d{i}", "install", click_id=f"d{i}") for i in range(_DEVICES))
                 )
                 await asyncio.sleep(_STANDS_S)
+                await log.all_so_far()
                 some = len(log.of(Attribution))
             finally:
                 two.signal(signal.SIGCONT)

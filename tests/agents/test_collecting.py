@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.agents.running import Worker
+from tests.agents.running import Worker, settled
 from tests.waiting import PATIENCE_S
 from trackstream.application import create_app
 from trackstream.settings import SettingsError
@@ -33,7 +33,7 @@ async def test_the_collector_answers_on_the_workers_port(
         postgres_url=database_url,
         worker_collects=True,
         max_connections=4,
-        shutdown_delay_ms=1000,
+        shutdown_delay_ms=5000,
         shutdown_grace_s=1,
     )
     worker = Worker(settings, folder)
@@ -81,14 +81,16 @@ async def test_more_connections_than_are_allowed_are_refused(
     worker = Worker(replace(make_settings(), max_connections=2, idle_timeout_s=5), folder)
     try:
         await asyncio.to_thread(worker.start)
-        await asyncio.sleep(0.5)  # until the last request's connection counts no more
-        held = [await asyncio.open_connection("127.0.0.1", worker.port) for _ in range(2)]
-        status, document = await asyncio.to_thread(worker.get, "/health/live")
+        status = 200
+        async with asyncio.timeout(PATIENCE_S):
+            while status == 200:  # the last request's connection counts for a moment, too
+                held = [await asyncio.open_connection("127.0.0.1", worker.port) for _ in range(2)]
+                status, document = await asyncio.to_thread(worker.get, "/health/live")
+                assert [await reader.read() for reader, _ in held] == [b"", b""]  # too slow
+                for _, writer in held:
+                    writer.close()
         assert (status, document["reason"]) == (503, "unavailable")
-        assert [await reader.read() for reader, _ in held] == [b"", b""]  # too slow
-        for _, writer in held:
-            writer.close()
-        assert worker.get("/health/live")[0] == 200
+        assert settled(lambda: worker.get("/health/live")[0], lambda status: status == 200) == 200
     finally:
         worker.stop()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from tests.agents.running import Log, Worker, envelope, now_ms
-from tests.waiting import PATIENCE_S
+from tests.agents.running import Log, Worker, envelope, now_ms, settled, until_all_own
 from trackstream.cli import main
 from trackstream.core.records import Event
 from trackstream.storage.database import make_engine
@@ -81,12 +79,18 @@ def ids(log: Log) -> set[str]:
     return {one.event_id for one in log.of(Event)}
 
 
+def more_events_than(count: int) -> Callable[[Log], bool]:
+    return lambda log: len(log.of(Event)) > count
+
+
 async def counts_from(at_ms: int) -> None:
     await asyncio.sleep(max(0, at_ms - now_ms()) / 1000 + 0.1)
 
 
 def counts(worker: Worker, name: str, day: str) -> list[int]:
     status, shown = worker.get(f"/funnels/{name}/live?app_id=demo&day={day}")
+    if status == 404:  # not heard of yet
+        return []
     assert status == 200, shown
     assert shown["day"] == day
     return [] if shown["silent"] else [step["count"] for step in shown["steps"]]
@@ -94,26 +98,10 @@ def counts(worker: Worker, name: str, day: str) -> list[int]:
 
 async def until(worker: Worker, name: str, day: str, wanted: list[int]) -> None:
     """Rows are written with the outputs of their batch, so a moment after these are seen."""
-    ends_s = time.monotonic() + PATIENCE_S
-    while (  # noqa: ASYNC110 - a worker tells nobody
-        found := counts(worker, name, day)
-    ) != wanted and time.monotonic() < ends_s:
-        await asyncio.sleep(0.05)
+    found = await asyncio.to_thread(
+        settled, lambda: counts(worker, name, day), lambda found: found == wanted
+    )
     assert found == wanted
-
-
-async def both_own(*workers: Worker) -> None:
-    """Wait until both are ready and have partitions."""
-    ends_s = time.monotonic() + PATIENCE_S
-    while time.monotonic() < ends_s:
-        if all(
-            'trackstream_partitions{topic="' in one.get("/metrics")[1]
-            and one.get("/health/ready")[0] == 200
-            for one in workers
-        ):
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError("one worker has no partitions")
 
 
 def shown(worker: Worker, day: str, *, since_ms: list[int]) -> None:
@@ -145,7 +133,7 @@ async def shown_by_two(worker: Worker, other: Worker, day: str) -> None:
     try:
         other.launch()
         await asyncio.to_thread(other.wait_ready)
-        await both_own(worker, other)
+        await until_all_own(worker, other)
         await until(worker, "visit", day, [DEVICES + 1, DEVICES // 4])
         await until(other, "visit", day, [DEVICES + 1, DEVICES // 4])
         other.kill()
@@ -185,25 +173,29 @@ async def test_steps_are_counted_live_and_once(
         assert worker.get(f"/funnels/checkout/live?app_id=demo&day={day}")[0] == 404
         done = await asyncio.to_thread(set_funnels, engine, "demo", FILE)
         await counts_from(done.effective_at_ms)
-        assert counts(worker, "checkout", day) == [0, 0, 0]
+        await until(worker, "checkout", day, [0, 0, 0])
 
-        devices = range(DEVICES)
-        rounds = [way(n, turn, at) for turn in reversed(range(ROUNDS)) for n in devices]
-        await log.post(*rounds)
-        await log.until(lambda log: len(log.of(Event)) > 1)
-        worker.kill()
-        await log.all_so_far()
-        wanted = {one.event_id for posted in rounds for one in posted.events}
-        interrupted = not ids(log) >= wanted
-        worker.start()
+        turns, wanted = 0, ids(log)
+        while ids(log) >= wanted:  # until it is killed in the middle
+            rounds = [
+                way(n, turns + t, at) for t in reversed(range(ROUNDS)) for n in range(DEVICES)
+            ]
+            turns += ROUNDS
+            wanted |= {one.event_id for posted in rounds for one in posted.events}
+            before = len(log.of(Event))
+            await log.post(*rounds)
+            await log.until(more_events_than(before))
+            worker.kill()
+            await log.all_so_far()
+            worker.start()
         await log.until(lambda log: ids(log) >= wanted)
         await until(worker, "checkout", day, [DEVICES, DEVICES // 2, DEVICES // 4])
         await until(worker, "visit", day, [DEVICES, DEVICES // 4])
-        assert interrupted, "killed too late to show anything"
 
         # Another definition counts anew; the other one goes on.
         changed = await asyncio.to_thread(set_funnels, engine, "demo", CHANGED)
         await counts_from(changed.effective_at_ms)
+        await until(worker, "checkout", day, [0, 0, 0])
         await log.post(envelope("late", "view", "cart", at_ms=at))
         await until(worker, "checkout", day, [1, 1, 0])
         await until(worker, "visit", day, [DEVICES + 1, DEVICES // 4])

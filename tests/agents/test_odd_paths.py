@@ -10,6 +10,8 @@ import pytest
 if TYPE_CHECKING:
     from tests.agents.running import Worker
 
+pytestmark = pytest.mark.xdist_group("worker")
+
 ODD = ["\ud800", "a\udfffb", "\x00", "a\r\nX-Injected: 1", "\x1b[2J\x7f", "€"]
 
 

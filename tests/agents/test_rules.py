@@ -40,9 +40,7 @@ def store(database_url: str) -> Iterator[RulesStore]:
 def running(
     make_settings: Callable[[], Settings], database_url: str, store: RulesStore, folder: Path
 ) -> Iterator[Worker]:
-    # Nothing is decided before all of it is there, however busy the machine is.
-    settings = replace(make_settings(), postgres_url=database_url, answer_deadline_s=300)
-    worker = Worker(settings, folder)
+    worker = Worker(replace(make_settings(), postgres_url=database_url), folder)
     try:
         yield worker.start()
     finally:
