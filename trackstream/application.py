@@ -42,6 +42,8 @@ _log = logging.getLogger(__name__)
 _FAUST_DEFAULT_DATA_DIR = "{conf.name}-data"
 _COMMIT_INTERVAL_S = 1.0
 _REQUEST_TIMEOUT_S = 40.0
+_HEARTBEAT_AT_MOST_S = 3.0
+"""A member hears by its heartbeats that another comes or goes, and nobody works until all have."""
 _MAX_BATCH_BYTES = 512 * 1024
 
 
@@ -86,7 +88,7 @@ def create_app(settings: Settings) -> Application:
         consumer_max_fetch_size=largest_message_bytes(settings),
         broker_commit_interval=_COMMIT_INTERVAL_S,
         broker_session_timeout=session_s,
-        broker_heartbeat_interval=session_s / 5,
+        broker_heartbeat_interval=min(session_s / 5, _HEARTBEAT_AT_MOST_S),
         broker_request_timeout=max(_REQUEST_TIMEOUT_S, session_s + 10),
         # a rebalance waits for the batch in hand, or its writes would land after the new owner's
         stream_wait_empty=True,

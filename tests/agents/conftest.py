@@ -30,7 +30,9 @@ def make_settings(
             session_gap_s=2,
             tick_interval_s=1,
             answer_deadline_s=1,
-            worker_session_timeout_s=6,
+            # A worker that is busy for long is not taken for dead, nor gives up writing: a tenth of
+            # this is the rule where workers are killed, for others have to wait for its end.
+            worker_session_timeout_s=100,
         )
 
     return make

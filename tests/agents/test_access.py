@@ -64,7 +64,6 @@ async def test_views_that_others_reach_are_for_keys(
         postgres_url=database_url,
         master_key=MASTER_KEY.hex(),
         worker_host=NOT_LOOPBACK,
-        worker_session_timeout_s=60,  # nobody dies here
     )
     await ensure_topics(settings)
     workers = [Worker(settings, folder / name) for name in ("1", "2")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,7 +33,7 @@ _AB = Place("identity", 0), Place("candidates", 0)
 async def test_an_install_is_not_organic_because_a_worker_stands_still(
     make_settings: Callable[[], Settings], folder: Path
 ) -> None:
-    settings = replace(make_settings(), worker_session_timeout_s=60)
+    settings = make_settings()
     await ensure_topics(settings)
     one, two = Worker(settings, folder / "1"), Worker(settings, folder / "2")
     try:

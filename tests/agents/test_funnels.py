@@ -57,7 +57,12 @@ def engine(database_url: str) -> Iterator[Engine]:
 def worker(
     make_settings: Callable[[], Settings], database_url: str, engine: Engine, folder: Path
 ) -> Iterator[Worker]:
-    settings = replace(make_settings(), postgres_url=database_url, session_gap_s=1800)
+    settings = replace(
+        make_settings(),
+        postgres_url=database_url,
+        session_gap_s=1800,
+        worker_session_timeout_s=10,
+    )
     worker = Worker(settings, folder)
     try:
         yield worker.start()

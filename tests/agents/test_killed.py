@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,7 +28,7 @@ _PER_ENVELOPE = 4
 async def test_kill_9_in_the_middle_loses_nothing_and_counts_nothing_twice(
     make_settings: Callable[[], Settings], folder: Path
 ) -> None:
-    settings = make_settings()
+    settings = replace(make_settings(), worker_session_timeout_s=10)
     await ensure_topics(settings)
     worker = Worker(settings, folder)
     at = now_ms()

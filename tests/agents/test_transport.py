@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -45,6 +46,17 @@ async def test_what_was_read_before_a_rebalance_is_cleared_when_it_begins() -> N
 
 async def test_the_app_uses_it(make_settings: Callable[[], Settings]) -> None:
     assert isinstance(create_app(make_settings()).flow_control, FlowControl)
+
+
+@pytest.mark.parametrize(("session_s", "heartbeat_s"), [(6, 1.2), (15, 3), (300, 3)])
+def test_a_long_session_makes_no_rebalance_slow(
+    make_settings: Callable[[], Settings], session_s: int, heartbeat_s: float
+) -> None:
+    app = create_app(replace(make_settings(), worker_session_timeout_s=session_s))
+    assert (app.conf.broker_session_timeout, app.conf.broker_heartbeat_interval) == (
+        session_s,
+        heartbeat_s,
+    )
 
 
 async def test_a_fetch_is_of_the_partitions_that_were_active_when_it_began() -> None:

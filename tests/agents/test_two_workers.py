@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,7 +25,7 @@ _DEVICES = 24
 async def test_two_workers_share_the_work_and_one_can_go(
     make_settings: Callable[[], Settings], folder: Path
 ) -> None:
-    settings = replace(make_settings(), worker_session_timeout_s=60)  # nobody dies here
+    settings = make_settings()
     await ensure_topics(settings)
     one, two = Worker(settings, folder / "1"), Worker(settings, folder / "2")
     try:
