@@ -23,6 +23,7 @@ from trackstream.core.touches import (
     subject_of_touch,
     touch_of,
 )
+from trackstream.http.answers import Answer
 from trackstream.http.client import COOKIE, client_ip, cookie_of, header, objects
 from trackstream.http.links import link_of
 from trackstream.http.problems import Refusal, problem_response
@@ -219,7 +220,7 @@ async def _answer(sighting: Sighting, parts: Parts) -> Refusal | None:
     parts.metrics.touches.add((sighting.kind, sighting.unrecorded or "recorded"))
     headers = {"Cache-Control": "no-store"}
     if sighting.kind == "impression":
-        sighting.response = web.Response(body=PIXEL, content_type="image/gif", headers=headers)
+        sighting.response = Answer(200, {"Content-Type": "image/gif", **headers}, PIXEL)
         return None
     headers["Location"] = location_of(
         sighting.destination, click_id=sighting.click_id, marks=marks(sighting.query)
@@ -228,7 +229,7 @@ async def _answer(sighting: Sighting, parts: Parts) -> Refusal | None:
         headers[CLICK_ID_HEADER] = sighting.click_id
     if sighting.new_cookie is not None:
         headers["Set-Cookie"] = _set_cookie(sighting.new_cookie, sighting.request, parts)
-    sighting.response = web.Response(status=302, headers=headers)
+    sighting.response = Answer(302, headers)
     return None
 
 

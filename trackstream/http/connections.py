@@ -14,6 +14,7 @@ from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from trackstream.core.reasons import Reason
+from trackstream.http.answers import Answer
 from trackstream.http.hosts import host_refusal
 from trackstream.http.problems import Refusal, problem_response, unexpected
 from trackstream.http.shortcuts import Shortcuts
@@ -106,7 +107,13 @@ def expecting(
             return response
         expected = request.headers.get(hdrs.EXPECT)
         if not expected:
-            return await (find(request) or handler)(request)
+            short = find(request)
+            if short is None:
+                return await handler(request)
+            answered = await short(request)
+            if isinstance(answered, Answer):
+                answered.hurry()
+            return answered
         if request.version >= HttpVersion11 and expected.lower() != "100-continue":
             response = problem_response(unexpected())
             refused(Reason.EXPECTATION_FAILED, response.status)

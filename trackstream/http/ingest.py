@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-from aiohttp import web
 
 from trackstream.core.fields import Fields, Problem
 from trackstream.core.identifiers import fingerprint
 from trackstream.core.reading import read_event
 from trackstream.core.reasons import Reason
+from trackstream.http.answers import Answer
 from trackstream.http.client import cookie_of
 from trackstream.http.defining import as_defined
 from trackstream.http.dialects import (
@@ -141,10 +141,8 @@ async def _answer_install(post: Post, parts: Parts) -> Refusal | None:
     return None
 
 
-def _json(answer: dict[str, Any], status: int = 201) -> web.Response:
-    return web.Response(
-        status=status, body=msgspec.json.encode(answer), content_type="application/json"
-    )
+def _json(answer: dict[str, Any], status: int = 201) -> Answer:
+    return Answer(status, {"Content-Type": "application/json"}, msgspec.json.encode(answer))
 
 
 def _single(post: Post) -> ParsedEvent:

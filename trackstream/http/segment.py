@@ -21,6 +21,7 @@ from aiohttp import web
 from trackstream.core.fields import Fields, Problem
 from trackstream.core.reasons import HTTP_STATUS
 from trackstream.core.segment import TYPES, parse_message
+from trackstream.http.answers import Answer
 from trackstream.http.authentication import WRITE_KEY_HEADER
 from trackstream.http.bodies import written_key
 from trackstream.http.client import cookie_of
@@ -178,8 +179,8 @@ async def _answer(post: Post, _: Parts) -> Refusal | None:
     return None
 
 
-def _json(answer: dict[str, Any]) -> web.Response:
-    return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
+def _json(answer: dict[str, Any]) -> Answer:
+    return Answer(200, {"Content-Type": "application/json"}, msgspec.json.encode(answer))
 
 
 def _refused(refusal: Refusal, **members: Any) -> web.Response:
