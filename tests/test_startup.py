@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.waiting import PATIENCE_S
 from trackstream.application import create_app, rules_of
 from trackstream.core import rules
 from trackstream.settings import Settings, SettingsError
@@ -26,7 +27,7 @@ def run(*arguments: str, folder: Path | None = None, **environ: str) -> tuple[in
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     return done.returncode, done.stdout + done.stderr

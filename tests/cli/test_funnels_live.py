@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.ports import free_port
 from trackstream.cli import main
-from trackstream.embedded.process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

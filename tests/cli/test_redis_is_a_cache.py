@@ -28,11 +28,12 @@ MIDDLE_S = USERS / RATE / 2
 def played(up: Path, run: str, ready: dict[str, Any], middle: Callable[[], None]) -> set[Any]:
     """What comes of the same people's lives when this happens in the middle of them."""
     arguments = ["--users", str(USERS), "--rate", str(RATE), "--seed", "9", "--run", run]
+    arguments += ["--wait", "300"]
     with ThreadPoolExecutor(1) as threads:
         going = threads.submit(trackstream, up, "simulate", *arguments, "--json")
         like = f"{run}-%"
         counted = "SELECT count(*) FROM attributions WHERE event_id LIKE %s"
-        eventually(lambda: query(ready, counted, like)[0][0] > USERS // 4, seconds=30)
+        eventually(lambda: query(ready, counted, like)[0][0] > USERS // 4)
         middle()
         done = going.result()
     assert done.returncode == 0, done.stderr + done.stdout

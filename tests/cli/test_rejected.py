@@ -13,7 +13,8 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from click.testing import CliRunner
 
-from tests.http.served import free_port, registered_key, running
+from tests.http.served import registered_key, running
+from tests.ports import free_port
 from tests.storage.warehoused import write
 from trackstream import codec
 from trackstream.cli import main

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from tests.core.matching.replaying import RULES, journeys, published, replayed
 from tests.core.matching.world import APP
 from tests.storage.warehoused import write
+from tests.waiting import PATIENCE_S
 from trackstream.cli import main
 from trackstream.codec import decode
 from trackstream.core.records import Attribution
@@ -165,7 +166,7 @@ async def _read(settings: Settings, count: int) -> list[tuple[bytes, Attribution
     )
     await consumer.start()
     try:
-        read = [await asyncio.wait_for(consumer.getone(), 20) for _ in range(count)]
+        read = [await asyncio.wait_for(consumer.getone(), PATIENCE_S) for _ in range(count)]
     finally:
         await consumer.stop()
     values = [(one.key, decode(one.value)) for one in read]

@@ -15,7 +15,6 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from tests.cli.upped import (
-    SOON_S,
     Up,
     eventually,
     get,
@@ -25,6 +24,7 @@ from tests.cli.upped import (
     started,
     trackstream,
 )
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,9 +85,7 @@ def test_a_click_then_an_install_is_attributed_everywhere(up: Up, ready: dict[st
     assert record["method"] == "click_deterministic"
     assert record["touch"]["campaign_id"] == "demo-hello"
 
-    line = eventually(
-        lambda: next((one for one in up.err if "demo:install-1" in one), None), seconds=SOON_S
-    )
+    line = eventually(lambda: next((one for one in up.err if "demo:install-1" in one), None))
     assert line.split()[2:] == [
         "demo",
         "install",
@@ -119,7 +117,7 @@ def on_the_topic(ready: dict[str, Any], conversion_id: str) -> dict[str, Any]:
     )
     consumer.subscribe([topic])
     try:
-        deadline = time.monotonic() + SOON_S
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             message = consumer.poll(0.5)
             if message is not None and message.error() is None:
@@ -157,7 +155,7 @@ def test_apps_keys_and_links_are_made_and_used(up: Up, ready: dict[str, Any]) ->
     (link,) = json.loads(trackstream(up.data_dir, *arguments).stdout)
     assert link["url"] == f"{ready['collector_url']}/c/spring"
 
-    eventually(lambda: get(link["url"])[0] == 302, seconds=SOON_S)
+    eventually(lambda: get(link["url"])[0] == 302)
     assert trackstream(up.data_dir, "keys", "revoke", key["key_id"]).returncode == 0
     listed = json.loads(trackstream(up.data_dir, "keys", "list", "--app", "shop", "--json").stdout)
     assert [one["key_id"] for one in listed] == [key["key_id"]]
@@ -193,12 +191,14 @@ def test_an_imported_log_counts_once(up: Up, ready: dict[str, Any], tmp_path: Pa
     install(ready, "install-3", "phone-3")
     method_of(ready, "install-3")
     sql = "SELECT count(*), count(DISTINCT person) FROM fact_events WHERE event_id LIKE 'log-%%'"
-    eventually(lambda: query(ready, sql) == [(60, 7)], seconds=SOON_S)
+    eventually(lambda: query(ready, sql) == [(60, 7)])
 
 
 def test_simulated_people_come_out_as_is_true(up: Up, ready: dict[str, Any]) -> None:
     assert ready
-    done = trackstream(up.data_dir, "simulate", "--users", "40", "--seed", "3", "--json")
+    done = trackstream(
+        up.data_dir, "simulate", "--users", "40", "--seed", "3", "--wait", "300", "--json"
+    )
     assert done.returncode == 0, done.stderr + done.stdout
     rows = json.loads(done.stdout)
     assert len(rows) == 16

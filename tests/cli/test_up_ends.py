@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from tests.cli.upped import SOON_S, eventually, install, method_of, query, started, trackstream
+from tests.cli.upped import eventually, install, method_of, query, started, trackstream
+from tests.waiting import PATIENCE_S
 from trackstream.cli import main
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def test_stopped_and_started_again_everything_is_there(tmp_path: Path) -> None:
         method_of(ready, "install-1")
         began = time.monotonic()
         assert first.stop() == 0, "".join(first.err)
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < PATIENCE_S / 2
         assert first.left() == []
         assert not (data_dir / "running.json").exists()
         credentials = (data_dir / "credentials.json").read_text()
@@ -57,7 +58,7 @@ def test_stopped_and_started_again_everything_is_there(tmp_path: Path) -> None:
         ]
         assert "302 Found" in pasted(click)
         assert json.loads(pasted(first_open))["status"] == "accepted"
-        line = second.line("click_deterministic", seconds=SOON_S)
+        line = second.line("click_deterministic")
         assert line.split()[2:6] == ["demo", "install", "click_deterministic", "demo-hello"]
         second.see_family()
         assert second.stop() == 0, "".join(second.err)
@@ -66,7 +67,7 @@ def test_stopped_and_started_again_everything_is_there(tmp_path: Path) -> None:
 
 def pasted(command: str) -> str:
     return subprocess.run(
-        ["bash", "-c", command], capture_output=True, text=True, check=True, timeout=30
+        ["bash", "-c", command], capture_output=True, text=True, check=True, timeout=PATIENCE_S
     ).stdout
 
 
@@ -121,7 +122,7 @@ def test_a_taken_port_is_said_with_its_setting(tmp_path: Path, setting: str) -> 
 
 def test_stopped_while_it_starts_it_leaves_nothing(tmp_path: Path) -> None:
     with started(tmp_path / "data") as up:
-        eventually(lambda: [line for line in up.err if "topics" in line], seconds=SOON_S)
+        eventually(lambda: [line for line in up.err if "topics" in line])
         up.see_family()
         assert up.stop() == 0, "".join(up.err)
         assert up.left() == []

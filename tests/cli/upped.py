@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import psycopg2
 
+from tests.waiting import PATIENCE_S
 from trackstream.settings import PREFIX
 
 if TYPE_CHECKING:
@@ -26,11 +27,6 @@ PHONE = (
     "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/129.0.6668.70 Mobile Safari/537.36"
 )
-SOON_S = 20.0
-"""Within which something comes through all stages on a busy machine."""
-
-_START_S = 60.0
-_STOP_S = 30.0
 
 
 def environment(data_dir: Path, **settings: str) -> dict[str, str]:
@@ -54,7 +50,7 @@ def trackstream(
         env=environment(data_dir, **settings),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=2 * PATIENCE_S,
         check=False,
     )
 
@@ -94,7 +90,7 @@ class Up:
         """Those that are still there."""
         return [one for one in self.family if one.is_running()]
 
-    def line(self, says: str, *, seconds: float = _START_S) -> str:
+    def line(self, says: str, *, seconds: float = PATIENCE_S) -> str:
         """The first line on standard output that has the text, as soon as there is one."""
         found: str = eventually(
             lambda: next((line for line in self.out if says in line), None),
@@ -106,12 +102,16 @@ class Up:
     def child(self, program: str) -> psutil.Process:
         """The child whose command line has the text."""
         own = psutil.Process(self.process.pid).children()
-        (found,) = [one for one in own if program in " ".join(one.cmdline())]
-        return found
+        found = []
+        for one in own:
+            with contextlib.suppress(psutil.NoSuchProcess):  # which a zombie is, too
+                found += [one] if program in " ".join(one.cmdline()) else []
+        (child,) = found
+        return child
 
     def ended(self) -> int:
         """Wait for the end, and return the exit status."""
-        status = self.process.wait(_STOP_S)
+        status = self.process.wait(PATIENCE_S)
         for reader in self._readers:
             reader.join()
         return status
@@ -145,7 +145,10 @@ def started(data_dir: Path, *arguments: str, **settings: str) -> Iterator[Up]:
 
 
 def eventually(
-    look: Callable[[], Any], *, seconds: float, alive: subprocess.Popen[str] | None = None
+    look: Callable[[], Any],
+    *,
+    seconds: float = PATIENCE_S,
+    alive: subprocess.Popen[str] | None = None,
 ) -> Any:
     """What `look` finds, as soon as it finds something."""
     deadline = time.monotonic() + seconds
@@ -223,5 +226,5 @@ def install(ready: dict[str, Any], event_id: str, device_id: str, **more: Any) -
 def method_of(ready: dict[str, Any], event_id: str) -> tuple[Any, ...]:
     """Method and campaign, as soon as the warehouse has them."""
     sql = "SELECT method, campaign_id FROM attributions WHERE event_id = %s"
-    (found,) = eventually(lambda: query(ready, sql, event_id), seconds=SOON_S)
+    (found,) = eventually(lambda: query(ready, sql, event_id))
     return (*found,)

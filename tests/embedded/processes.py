@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import psutil
+
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,11 +23,29 @@ def family(pid: int | None) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 
 
-def survivors(processes: Sequence[psutil.Process], timeout_s: float = 10.0) -> list[psutil.Process]:
+def survivors(
+    processes: Sequence[psutil.Process], timeout_s: float = PATIENCE_S
+) -> list[psutil.Process]:
     """Those that still run after the timeout; returns at once when none does."""
     _, alive = psutil.wait_procs(processes, timeout=timeout_s, callback=None)
     # An orphan whose new parent does not collect it has ended all the same.
-    return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+    return [process for process in alive if process.is_running() and not _is_zombie(process)]
+
+
+def command_lines(pid: int | None) -> list[str]:
+    """Those of the process and of all that descend from it and have not ended."""
+    found = []
+    for process in family(pid):
+        with suppress(psutil.NoSuchProcess):  # which a zombie is, too
+            found.append(" ".join(process.cmdline()))
+    return found
+
+
+def _is_zombie(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 class Parent:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.waiting import PATIENCE_S
 from trackstream.embedded.directory import DirectoryLock, own_folder, secret
 from trackstream.embedded.errors import DirectoryInUseError, DirectoryUnusableError
 
@@ -54,8 +55,8 @@ def test_an_ending_owner_is_waited_for(tmp_path: Path) -> None:
     with subprocess.Popen(command, pass_fds=(lock.fd,)):
         lock.close()
         started = time.monotonic()
-        DirectoryLock("it", tmp_path, timeout_s=20).close()
-        assert time.monotonic() - started < 15
+        DirectoryLock("it", tmp_path, timeout_s=PATIENCE_S).close()
+        assert time.monotonic() - started < PATIENCE_S / 2
 
 
 def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import redis
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
+from tests.waiting import PATIENCE_S
+
 pytestmark = pytest.mark.xdist_group("embedded_servers")
 
 
@@ -37,5 +39,7 @@ def test_each_test_has_topics_of_its_own(
     producer = Producer({"bootstrap.servers": kafka_bootstrap})
     producer.produce(topic, str(turn).encode())
     assert producer.flush(20) == 0
-    topics = AdminClient({"bootstrap.servers": kafka_bootstrap}).list_topics(topic, timeout=20)
+    topics = AdminClient({"bootstrap.servers": kafka_bootstrap}).list_topics(
+        topic, timeout=PATIENCE_S
+    )
     assert len(topics.topics[topic].partitions) == 4

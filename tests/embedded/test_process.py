@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.embedded.processes import Parent, family, survivors
+from tests.waiting import PATIENCE_S
 from trackstream.embedded.errors import ChildFailedError, EmbeddedError
 from trackstream.embedded.process import Child, free_port, port_is_free
 
@@ -107,7 +108,7 @@ def test_a_child_that_ignores_its_signal_is_killed(children: Children) -> None:
 
 
 def test_stop_steps_are_tried_in_order(children: Children) -> None:
-    child = children(DEAF, stop_steps=((signal.SIGTERM, 0.2), (signal.SIGINT, 5.0)))
+    child = children(DEAF, stop_steps=((signal.SIGTERM, 0.2), (signal.SIGINT, PATIENCE_S)))
     child.start()
     child.stop()
     assert "KeyboardInterrupt" in child.output()
@@ -129,7 +130,7 @@ async def test_wait_returns_when_the_child_ends(children: Children) -> None:
         await asyncio.wait_for(asyncio.shield(waiting), 0.3)
     assert child.pid is not None
     os.kill(child.pid, signal.SIGKILL)
-    assert await asyncio.wait_for(waiting, 5) == -signal.SIGKILL
+    assert await asyncio.wait_for(waiting, PATIENCE_S) == -signal.SIGKILL
     assert "SIGKILL" in str(child.failure("ended"))
 
 

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.served import free_port, registered_key
+from tests.http.served import registered_key
 from tests.http.service import Service
+from tests.ports import free_port
 from trackstream.ports import Key
 from trackstream.settings import Settings
 from trackstream.storage.user_agents import UaParser
@@ -36,7 +37,7 @@ def settings(
         topic_partitions=2,
         master_key="ab" * 32,
         collector_port=free_port(),
-        produce_timeout_s=5,
+        produce_timeout_s=30,
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from tests.http.service import Service
+from tests.waiting import PATIENCE_S
 from trackstream.http.listening import Listening
 from trackstream.http.shortcuts import SHORTCUTS
 from trackstream.settings import Settings
@@ -51,7 +52,7 @@ async def told(port: int, request: bytes, *, tls: ssl.SSLContext | None = None) 
     """What is answered until the connection ends."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
     writer.write(request)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         answer = await reader.read()
     writer.close()
     with suppress(OSError):

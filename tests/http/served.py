@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import time
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import aiohttp
 import psutil
 
+from tests.waiting import PATIENCE_S
 from trackstream.core.signing import signed_headers
 from trackstream.storage.database import make_engine
 from trackstream.storage.migrations import migrate
@@ -48,12 +48,6 @@ def registered_key(settings: Settings, kind: str = "server") -> Key:
     return made
 
 
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def running(settings: Settings, workers: int = 1) -> Iterator[psutil.Process]:
     """The collector as a process of its own."""
@@ -73,14 +67,14 @@ def running(settings: Settings, workers: int = 1) -> Iterator[psutil.Process]:
         if process.poll() is None:
             process.terminate()
             try:
-                process.wait(15)
+                process.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
 
 
 async def until_ready(session: aiohttp.ClientSession, *, status: int = 200) -> list[str]:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         try:
             async with session.get("/health/ready") as response:

@@ -28,6 +28,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.http.service import NOW_MS, SERVER_KEY, WRITE_KEY, ListSink, Registered
+from tests.waiting import PATIENCE_S
 from trackstream.core.records import Credit
 from trackstream.core.signing import signed_headers
 from trackstream.http.authentication import WRITE_KEY_HEADER
@@ -116,7 +117,7 @@ class Served:
         self._loop.close()
 
     def _run(self, work: Any) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_S)
 
 
 def _explain(name: str, *, app_id: str) -> list[Explanation]:
@@ -182,7 +183,7 @@ def test_the_answer_is_one_that_is_described(operation: Any, served: tuple[Serve
             headers=headers,
             auth=auth,
             allow_redirects=False,
-            timeout=10,
+            timeout=PATIENCE_S,
         )
         assert response.status_code < 500 or response.status_code == 503
         case.validate_response(response, checks=CHECKS)

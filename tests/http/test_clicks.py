@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.http.service import ANDROID, BOT, IPHONE, LINK, NOW_MS, Service, refused
+from tests.waiting import PATIENCE_S
 from trackstream.core.campaigns import referrer_of
 from trackstream.core.records import Touch
 from trackstream.storage.user_agents import UaParser
@@ -183,7 +184,7 @@ async def test_a_visitor_does_not_wait_long_for_the_log(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def stuck(messages: object) -> None:
-        await asyncio.sleep(30)
+        await asyncio.sleep(PATIENCE_S)
 
     monkeypatch.setattr("trackstream.http.clicks._CLICK_TIMEOUT_S", 0.05)
     monkeypatch.setattr(service.sink, "send", stuck)

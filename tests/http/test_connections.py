@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 
 from tests.http.served import client_of, event, post, running, until_ready
+from tests.waiting import PATIENCE_S
 from trackstream.core.signing import signed_headers
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ async def asked(streams: Streams, request: bytes) -> bytes:
     """What a connection answers until it ends."""
     reader, writer = streams
     writer.write(request)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         answer = await reader.read()
     await ended(writer)
     return answer
@@ -68,7 +69,7 @@ async def test_too_many_and_too_slow_connections_are_ended(settings: Settings, k
         await asyncio.sleep(1)  # until the session's own connection counts no more
         held = [await connect(settings) for _ in range(3)]
         busy = b""
-        async with asyncio.timeout(4):  # the server may not have looked at all three yet
+        async with asyncio.timeout(PATIENCE_S):  # the server may not have looked at all three yet
             while not busy.startswith(b"HTTP/1.1 503 "):
                 busy = await asked(await connect(settings), ask + b"Connection: close\r\n\r\n")
         assert b"\r\nRetry-After: 5\r\n" in busy
@@ -78,7 +79,7 @@ async def test_too_many_and_too_slow_connections_are_ended(settings: Settings, k
         for _, writer in held[1:]:
             writer.write(ask)  # the head never ends
         assert [await asked(one, b"") for one in held] == [b"", b"", b""]
-        assert 0.2 < time.monotonic() - began_s < 15
+        assert 0.2 < time.monotonic() - began_s < PATIENCE_S / 2
 
         many = b"".join(b"X-%d: 1\r\n" % number for number in range(300))
         for status, headers in ((b"400", many), (b"431", b"X: " + b"x" * 20_000 + b"\r\n")):
@@ -87,7 +88,7 @@ async def test_too_many_and_too_slow_connections_are_ended(settings: Settings, k
             assert problem(answer)["reason"] == "malformed_request"
         given_up = await connect(settings)
         given_up[1].write(b"POST /v1/event HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n{")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             assert (await given_up[0].readline()).startswith(b"HTTP/1.1 400 ")
         await ended(given_up[1])
 
@@ -132,7 +133,7 @@ async def test_what_aiohttp_would_answer_is_a_problem_with_a_reason(
 async def test_the_end_is_announced_and_leaves_nobody_without_an_answer(
     settings: Settings, key: Key, workers: int
 ) -> None:
-    settings = replace(settings, shutdown_delay_ms=1500, shutdown_grace_s=1)
+    settings = replace(settings, shutdown_delay_ms=3000, shutdown_grace_s=1)
     body = event("never")
     headers = signed_headers(
         key.key_id, key.secret or "", method="POST", path="/v1/event", body=body,
@@ -141,7 +142,7 @@ async def test_the_end_is_announced_and_leaves_nobody_without_an_answer(
 
     async def without_end() -> AsyncIterator[bytes]:
         yield body[:10]
-        await asyncio.sleep(20)
+        await asyncio.sleep(PATIENCE_S)
 
     async def slow(session: aiohttp.ClientSession) -> tuple[int, str | None]:
         async with session.post("/v1/event", data=without_end(), headers=headers) as response:
@@ -159,4 +160,4 @@ async def test_the_end_is_announced_and_leaves_nobody_without_an_answer(
             assert await posting == (503, "5")
             with pytest.raises(aiohttp.ClientConnectionError):
                 await session.get("/health/live")
-        assert await asyncio.to_thread(process.wait, 15) == 0
+        assert await asyncio.to_thread(process.wait, PATIENCE_S) == 0

@@ -13,8 +13,9 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
-from tests.http.served import client_of, free_port, registered_key, running, until_ready
+from tests.http.served import client_of, registered_key, running, until_ready
 from tests.http.service import NOW_MS, SERVER_KEY, WRITE_KEY, ListSink, Registered, refused
+from tests.ports import free_port
 from tests.storage.records import an_attribution
 from tests.storage.warehoused import write
 from trackstream.core.records import Credit

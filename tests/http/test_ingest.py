@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.http.service import EVENT, NOW_MS, Service, refused
+from tests.waiting import PATIENCE_S
 from trackstream.core.records import Envelope, Rejected
 from trackstream.http import bodies
 from trackstream.ports import Undelivered, Unwritten
@@ -362,7 +363,7 @@ async def test_a_body_that_never_ends_is_given_up(user_agents: UaParser) -> None
 
     async def endless() -> Any:
         yield b"{"
-        await asyncio.sleep(5)
+        await asyncio.sleep(PATIENCE_S)
 
     await refused(await service.post("/v1/event", data=endless()), 400, "malformed_body")
     await service.stop()
@@ -416,7 +417,7 @@ async def test_no_body_whatever_gives_a_server_error(service: Service) -> None:
             response = await service.post(f"/v1/{path}", data=body, headers=headers)
             return response.status
 
-        assert asyncio.run_coroutine_threadsafe(once(), loop).result(10) < 500
+        assert asyncio.run_coroutine_threadsafe(once(), loop).result(PATIENCE_S) < 500
 
     await asyncio.to_thread(attack)
     assert await service.metric('refusals_total{reason="internal"}') == 0

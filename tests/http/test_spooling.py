@@ -21,12 +21,13 @@ from tests.agents.running import Log, Worker
 from tests.http.served import (
     client_of,
     event,
-    free_port,
     post,
     registered_key,
     running,
     until_ready,
 )
+from tests.ports import free_port
+from tests.waiting import PATIENCE_S
 from trackstream import codec
 from trackstream.core.records import Envelope, Event, Touch
 from trackstream.embedded.kafka import EmbeddedKafka
@@ -44,7 +45,6 @@ pytestmark = pytest.mark.xdist_group("collector")
 _OUTAGE_S = float(os.environ.get("TRACKSTREAM_TEST_OUTAGE_S", "1"))
 _SENDERS = 6
 _PAUSE_S = 0.02
-_MACHINE_TIME_S = 60.0
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ class Load:
     async def more(self, count: int) -> None:
         """Return when so many more events were accepted."""
         wanted = self.count + count
-        async with asyncio.timeout(_MACHINE_TIME_S):
+        async with asyncio.timeout(PATIENCE_S):
             while self.count < wanted:  # noqa: ASYNC110 - several senders count
                 await asyncio.sleep(0.02)
 
@@ -150,7 +150,7 @@ async def metric(session: aiohttp.ClientSession, name: str) -> float:
 
 
 async def until_drained(settings: Settings) -> None:
-    async with client_of(settings) as session, asyncio.timeout(_MACHINE_TIME_S):
+    async with client_of(settings) as session, asyncio.timeout(PATIENCE_S):
         while await metric(session, "spool_messages"):  # noqa: ASYNC110 - of another process
             await asyncio.sleep(0.1)
 
@@ -172,17 +172,18 @@ async def test_what_is_accepted_in_an_outage_arrives_once_though_the_collector_i
         await asyncio.sleep(_OUTAGE_S)
         async with client_of(settings) as session:
             await until_ready(session)
-            assert await metric(session, "spool_messages") >= 50
+            # Each sender may have had an answer under way that Kafka had taken before.
+            assert await metric(session, "spool_messages") >= 50 - _SENDERS
             assert await metric(session, "spool_oldest_seconds") > 0
         collector.kill()
-        collector.wait(10)
+        collector.wait(PATIENCE_S)
     with running(settings) as collector:
         await load.more(50)
         await asyncio.sleep(_OUTAGE_S)
         await asyncio.to_thread(broker.start)
         await asyncio.sleep(0.5)  # about to drain, or in the middle of it
         collector.kill()
-        collector.wait(10)
+        collector.wait(PATIENCE_S)
     with running(settings) as collector:
         await load.more(50)
         await until_drained(settings)
@@ -191,7 +192,7 @@ async def test_what_is_accepted_in_an_outage_arrives_once_though_the_collector_i
         await asyncio.gather(*tasks)
         await until_drained(settings)
         collector.terminate()
-        assert collector.wait(15) == 0
+        assert collector.wait(PATIENCE_S) == 0
 
     envelopes, touches = await read_log(settings)
     for user, accepted in load.accepted.items():
@@ -211,7 +212,7 @@ async def test_what_is_accepted_in_an_outage_arrives_once_though_the_collector_i
     async with Log(settings) as log:
         try:
             await asyncio.to_thread(worker.start)
-            counts = await log.until(lambda log: _complete(log, wanted), timeout_s=_MACHINE_TIME_S)
+            counts = await log.until(lambda log: _complete(log, wanted))
         finally:
             await asyncio.to_thread(worker.stop)
     assert set(counts.values()) == {1}
@@ -232,5 +233,5 @@ async def test_without_a_spool_an_outage_is_told(settings: Settings, broker: Emb
             await asyncio.to_thread(broker.stop)
             began_s = time.monotonic()
             assert await post(session, key, "/v1/event", event("u")) == 503
-            assert time.monotonic() - began_s < 10
+            assert time.monotonic() - began_s < PATIENCE_S / 2
             assert await until_ready(session, status=503) == ["kafka"]

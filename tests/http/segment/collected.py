@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aiokafka import AIOKafkaConsumer
 
+from tests.waiting import PATIENCE_S
 from trackstream import codec
 from trackstream.core.records import Envelope, Rejected
 
@@ -37,7 +38,9 @@ class Collected:
         """An app of one's own and its write key."""
         return self.keys.popitem()
 
-    async def envelopes(self, app_id: str, *, events: int, timeout_s: float = 40) -> list[Envelope]:
+    async def envelopes(
+        self, app_id: str, *, events: int, timeout_s: float = PATIENCE_S
+    ) -> list[Envelope]:
         """Everything of the app, as soon as there are so many different events of it."""
         async with asyncio.timeout(timeout_s):
             while True:

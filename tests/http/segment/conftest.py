@@ -15,7 +15,8 @@ import pytest
 
 from tests.conftest import fresh_database
 from tests.http.segment.collected import Collected
-from tests.http.served import client_of, free_port, running, until_ready
+from tests.http.served import client_of, running, until_ready
+from tests.ports import free_port
 from trackstream.settings import Settings
 from trackstream.storage.database import make_engine
 from trackstream.storage.migrations import migrate

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
+from tests.waiting import PATIENCE_S
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -51,7 +53,7 @@ class Flaky:
     def url(self) -> str:
         return str(self._server.make_url("")).rstrip("/")
 
-    async def told(self, messages: int, timeout_s: float = 40) -> None:
+    async def told(self, messages: int, timeout_s: float = PATIENCE_S) -> None:
         """Return when the library has been told of so many messages that they are taken."""
         async with asyncio.timeout(timeout_s):
             while len(self.done) < messages:
