@@ -45,13 +45,17 @@ class Load:
     installed: int = 0
     _count: int = 0
 
-    async def run(self, seconds: float) -> None:
-        """Post for as long, then until everything that was begun is accepted."""
+    async def run(self, seconds: float, *, least: int) -> None:
+        """Post for as long and so many events, then until all that was begun is accepted."""
         ends = time.monotonic() + seconds
+
+        def going_on() -> bool:
+            return time.monotonic() < ends or len(self.accepted) < least
+
         async with asyncio.TaskGroup() as group:
             for _ in range(_POSTERS):
-                group.create_task(self._post(lambda: time.monotonic() < ends))
-            group.create_task(self._click(lambda: time.monotonic() < ends))
+                group.create_task(self._post(going_on))
+            group.create_task(self._click(going_on))
 
     async def _post(self, going_on: Callable[[], bool]) -> None:
         async with self.pipeline.client() as client:

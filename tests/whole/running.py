@@ -16,9 +16,10 @@ from uuid import uuid4
 
 import psycopg2
 
+from tests.ports import free_port
+from tests.waiting import PATIENCE_S
 from trackstream.cli.client import Collector
 from trackstream.cli.up.credentials import Credentials, ensure_credentials
-from trackstream.cli.up.parts import any_port
 from trackstream.settings import PREFIX, Settings
 from trackstream.storage.topics import ensure_topics
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["Pipeline"]
-
-_START_S = 60.0
 
 
 @dataclass
@@ -51,13 +50,13 @@ class _Program:
     def kill(self) -> None:
         assert self.process is not None
         self.process.kill()
-        self.process.wait(20)
+        self.process.wait(PATIENCE_S)
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(20)
+                self.process.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
                 self.kill()
 
@@ -88,8 +87,8 @@ class Pipeline:
             postgres_url=self.postgres_url,
             topic_prefix=f"t{uuid4().hex[:12]}.",
             topic_partitions=4,
-            collector_port=any_port(),
-            worker_port=any_port(),
+            collector_port=free_port(),
+            worker_port=free_port(),
             worker_session_timeout_s=6,
             tick_interval_s=1,
             answer_deadline_s=2,
@@ -138,10 +137,10 @@ class Pipeline:
     def view(self, path: str) -> Any:
         """What the worker shows."""
         url = f"http://127.0.0.1:{self.settings.worker_port}{path}"
-        with urllib.request.urlopen(url, timeout=10) as response:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as response:
             return json.load(response)
 
-    async def until(self, look: Callable[[], Any], *, seconds: float = _START_S) -> Any:
+    async def until(self, look: Callable[[], Any], *, seconds: float = PATIENCE_S) -> Any:
         """What `look` finds as soon as that is something; fails with the programs' last words."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

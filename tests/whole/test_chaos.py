@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from tests.waiting import PATIENCE_S
 from tests.whole.load import Load
 from tests.whole.running import Pipeline
 from trackstream import codec
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from trackstream.settings import Settings
 
 _FULL = os.environ.get("TRACKSTREAM_TEST_CHAOS") == "full"
-_LOAD_S, _KILLS, _SETTLE_S = (60.0, 10, 120.0) if _FULL else (6.0, 3, 90.0)
+_LOAD_S, _KILLS = (60.0, 10) if _FULL else (6.0, 3)
 
-pytestmark = [pytest.mark.xdist_group("whole"), pytest.mark.timeout(420 if _FULL else 240)]
+pytestmark = pytest.mark.xdist_group("whole")
 
 
 async def test_what_was_accepted_counts_once_whoever_is_killed(
@@ -41,9 +42,8 @@ async def test_what_was_accepted_counts_once_whoever_is_killed(
     async with Pipeline(kafka_url, database_url, tmp_path) as pipeline:
         load = Load(pipeline, random)
         async with asyncio.TaskGroup() as group:
-            group.create_task(load.run(_LOAD_S))
+            group.create_task(load.run(_LOAD_S, least=100 * _KILLS))
             group.create_task(_kill(pipeline, random))
-        assert len(load.accepted) > 100 * _KILLS
 
         def settled() -> bool:
             got = dict(pipeline.rows(_SESSIONS_BY_DEVICE))
@@ -57,7 +57,7 @@ async def test_what_was_accepted_counts_once_whoever_is_killed(
             )
 
         with suppress(AssertionError):
-            await pipeline.until(settled, seconds=_SETTLE_S)
+            await pipeline.until(settled, seconds=2 * PATIENCE_S)
         facts = {event_id for (event_id,) in pipeline.rows("SELECT event_id FROM fact_events")}
         assert facts == set(load.accepted)
         assert pipeline.rows("SELECT count(*) FROM fact_events") == [(len(facts),)]
@@ -66,11 +66,9 @@ async def test_what_was_accepted_counts_once_whoever_is_killed(
 
         clicks = await _clicks(pipeline.settings)
         assert clicks >= load.clicked
-        campaigns = await pipeline.until(
-            lambda: _counted(pipeline, clicks=len(clicks), installs=load.installed), seconds=10
-        )
-        attributed = {(row[0] or "", row[1]) for row in pipeline.rows(_INSTALLS_BY_CAMPAIGN)}
-        assert {(name, one["installs"]) for name, one in campaigns.items()} == attributed
+        # What a killed worker left unanswered at the deadline is decided anew: until then, the live
+        # counts and the rows may be of different moments.
+        await pipeline.until(lambda: _agree(pipeline, clicks=len(clicks), installs=load.installed))
         shown = pipeline.view("/apps/demo/live?windows=288")["windows"]
         windows = {one["begin_ms"]: (one["active_subjects"], one["events"]) for one in shown}
         wanted = load.windows()
@@ -114,11 +112,14 @@ async def _clicks(settings: Settings) -> set[str]:
         await consumer.stop()
 
 
-def _counted(pipeline: Pipeline, *, clicks: int, installs: int) -> dict[str, dict[str, int]] | None:
-    """The live counts by campaign, once they are these."""
+def _agree(pipeline: Pipeline, *, clicks: int, installs: int) -> bool:
+    """Whether the live counts are these, and those of each campaign the warehouse's."""
     shown: dict[str, Any] = pipeline.view("/campaigns/live?minutes=60")
     found = {one["campaign_id"]: one["total"] for one in shown["campaigns"]}
     totals = [
         sum(one[name] for one in found.values()) for name in ("clicks", "installs", "conversions")
     ]
-    return found if totals == [clicks, installs, 0] else None
+    attributed = {(row[0] or "", row[1]) for row in pipeline.rows(_INSTALLS_BY_CAMPAIGN)}
+    return totals == [clicks, installs, 0] and attributed == {
+        (name, one["installs"]) for name, one in found.items()
+    }

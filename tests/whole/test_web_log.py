@@ -57,11 +57,11 @@ async def test_a_log_in_random_order_with_repetitions_counts_as_in_order(
 
             await asyncio.gather(*(post() for _ in range(4)))
         await pipeline.until(lambda: pipeline.rows("SELECT count(*) FROM fact_events") == [(9999,)])
-        await pipeline.until(lambda: pipeline.rows(_SESSIONS) == [(3223, 9999)], seconds=20)
+        await pipeline.until(lambda: pipeline.rows(_SESSIONS) == [(3223, 9999)])
         await asyncio.sleep(1)
 
         assert pipeline.rows("SELECT count(*) FROM fact_events") == [(9999,)]
         assert pipeline.rows(_SESSIONS) == [(3223, 9999)]
         closed = "SELECT count(*) FROM sessions WHERE status <> 'closed'"
-        await pipeline.until(lambda: pipeline.rows(closed) == [(0,)], seconds=10)
+        await pipeline.until(lambda: pipeline.rows(closed) == [(0,)])
         assert pipeline.rows("SELECT count(*) FROM rejected") == [(0,)]
