@@ -29,7 +29,7 @@ class Server(ABC):
 
     name: ClassVar[str]
     folder_name: ClassVar[str]
-    lock_timeout_s: ClassVar[float] = 5.0  # what is ending on the folder is waited for
+    lock_timeout_s: ClassVar[float] = 20.0  # what is ending on the folder is waited for
 
     def __init__(self, data_dir: Path, *, port: int | None = None) -> None:
         self._folder = data_dir.absolute() / self.folder_name
