@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 NODE = Path(__file__).parent / "node"
 BUILD = Path(__file__).parents[3] / "build"
+AWAY = (
+    *("EAI_AGAIN", "ENOTFOUND", "ECONNREFUSED", "ECONNRESET", "ENETUNREACH", "EHOSTUNREACH"),
+    *("ETIMEDOUT", "ERR_SOCKET_TIMEOUT", "code E403", "code E50"),
+)
+"""What npm says where there is no network, or where a proxy or the registry does not answer."""
 APPS = tuple(f"app-{number}" for number in range(12))
 
 
@@ -88,10 +93,16 @@ def node_folder() -> Path:
     for name in names:
         shutil.copy(NODE / name, making)
     command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
+    command += ["--fetch-retries=5", "--fetch-retry-maxtimeout=20000"]
     done = subprocess.run(
-        command, cwd=making, capture_output=True, text=True, timeout=150, check=False
+        command, cwd=making, capture_output=True, text=True, timeout=600, check=False
     )
-    assert done.returncode == 0, done.stderr
+    if done.returncode:
+        shutil.rmtree(making)
+        away = next((one for one in AWAY if one in done.stderr), None)
+        if away:
+            pytest.skip(f"the registry of Segment's libraries for JavaScript is away: {away}")
+        raise AssertionError(done.stderr)
     try:
         making.rename(folder)
     except OSError:  # another test process was first
