@@ -7,59 +7,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.core.matching.replaying import NOW_MS, RULES, published, replayed
+from tests.core.matching.replaying import NOW_MS, RULES, other_rules, published, replayed, scenarios
 from tests.core.matching.world import Scenario, conversion, touch
 from trackstream.core.credits import MODELS, credits_of
 from trackstream.core.matching.decide import Found, decide
 from trackstream.core.records import Attribution, Candidate, Earlier, Touch
 from trackstream.core.replay import Difference, again
-from trackstream.core.rules import DEFAULT, MATCH_TYPES, Blocklists, FraudRules, Rules
+from trackstream.core.rules import DEFAULT, Rules
 
 WHAT = ("method", "touch", "inherited_from")
 DECIDED = (*WHAT, "confidence", "identifier", "window_ms", "reattribution", "candidates")
-IDENTIFIERS = ["device:0", "device:1", "device:2", "user:0", "user:1", "fp:0"]
-
-times = st.integers(0, 100)
-some = st.lists(st.sampled_from(IDENTIFIERS), min_size=1, max_size=3, unique=True)
-scenarios = st.builds(
-    Scenario,
-    touches=st.lists(
-        st.tuples(times, some, st.sampled_from(["click", "impression"])), max_size=8
-    ).map(lambda all_: [touch(f"t{n}", at, ids, kind=k) for n, (at, ids, k) in enumerate(all_)]),
-    links=st.lists(
-        st.lists(st.sampled_from(IDENTIFIERS[:5]), min_size=2, max_size=2, unique=True).map(
-            lambda pair: (pair[0], pair[1])
-        ),
-        max_size=5,
-    ),
-    conversions=st.lists(
-        st.tuples(times, some, st.sampled_from(["install", "event", "reengagement"])),
-        min_size=1,
-        max_size=5,
-    ).map(
-        lambda all_: [conversion(f"c{n}", at, ids, kind=k) for n, (at, ids, k) in enumerate(all_)]
-    ),
-)
-other_rules = st.builds(
-    Rules,
-    click_window_ms=times,
-    view_window_ms=times,
-    click_probabilistic_window_ms=times,
-    waterfall=st.permutations(MATCH_TYPES).flatmap(
-        lambda order: st.integers(1, 4).map(lambda n: tuple(order[:n]))
-    ),
-    probabilistic=st.booleans(),
-    min_confidence=st.sampled_from([0.0, 0.4, 0.9]),
-    reattribution_after_ms=times,
-    reengagement_window_ms=times,
-    own_touch_events=st.sampled_from([(), ("event",)]),
-    fraud=st.builds(
-        FraudRules,
-        min_click_to_install_ms=st.integers(0, 30),
-        max_touches_per_hour=st.integers(1, 8),
-        blocklists=st.builds(Blocklists, sources=st.sampled_from([(), ("/",)])),
-    ),
-)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])

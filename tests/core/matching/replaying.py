@@ -6,10 +6,11 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import msgspec
+from hypothesis import strategies as st
 
 from tests.core.matching.world import Scenario, World, conversion, touch
 from trackstream.core.replay import Replayed, again
-from trackstream.core.rules import FraudRules, Rules
+from trackstream.core.rules import MATCH_TYPES, Blocklists, FraudRules, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,10 +22,60 @@ FRAUD = FraudRules(min_click_to_install_ms=0)
 RULES = Rules(click_window_ms=50, view_window_ms=20, fraud=FRAUD)
 
 
+IDENTIFIERS = ["device:0", "device:1", "device:2", "user:0", "user:1", "fp:0"]
+
+times = st.integers(0, 100)
+some = st.lists(st.sampled_from(IDENTIFIERS), min_size=1, max_size=3, unique=True)
+scenarios = st.builds(
+    Scenario,
+    touches=st.lists(
+        st.tuples(times, some, st.sampled_from(["click", "impression"])), max_size=8
+    ).map(lambda all_: [touch(f"t{n}", at, ids, kind=k) for n, (at, ids, k) in enumerate(all_)]),
+    links=st.lists(
+        st.lists(st.sampled_from(IDENTIFIERS[:5]), min_size=2, max_size=2, unique=True).map(
+            lambda pair: (pair[0], pair[1])
+        ),
+        max_size=5,
+    ),
+    conversions=st.lists(
+        st.tuples(times, some, st.sampled_from(["install", "event", "reengagement"])),
+        min_size=1,
+        max_size=5,
+    ).map(
+        lambda all_: [conversion(f"c{n}", at, ids, kind=k) for n, (at, ids, k) in enumerate(all_)]
+    ),
+)
+other_rules = st.builds(
+    Rules,
+    click_window_ms=times,
+    view_window_ms=times,
+    click_probabilistic_window_ms=times,
+    waterfall=st.permutations(MATCH_TYPES).flatmap(
+        lambda order: st.integers(1, 4).map(lambda n: tuple(order[:n]))
+    ),
+    probabilistic=st.booleans(),
+    min_confidence=st.sampled_from([0.0, 0.4, 0.9]),
+    reattribution_after_ms=times,
+    reengagement_window_ms=times,
+    own_touch_events=st.sampled_from([(), ("event",)]),
+    fraud=st.builds(
+        FraudRules,
+        min_click_to_install_ms=st.integers(0, 30),
+        max_touches_per_hour=st.integers(1, 8),
+        blocklists=st.builds(Blocklists, sources=st.sampled_from([(), ("/",)])),
+    ),
+)
+
+
 def published(scenario: Scenario, seed: int, rules: Rules = RULES) -> list[Attribution]:
     """What a world has published in the end."""
     world = World(rules=rules, random=Random(seed))
     world.run(scenario)
+    return newest(world)
+
+
+def newest(world: World) -> list[Attribution]:
+    """The last revision of each conversion."""
     return [max(all_, key=lambda a: a.revision) for _, all_ in sorted(world.published.items())]
 
 

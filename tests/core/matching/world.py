@@ -16,6 +16,7 @@ from trackstream.core.matching.conversion import ConversionState
 from trackstream.core.matching.decide import Decision, Found, FoundPrior, decide
 from trackstream.core.matching.gather import gather
 from trackstream.core.matching.owner import IdentifierState, own
+from trackstream.core.matching.reconsider import reconsider
 from trackstream.core.records import (
     Answer,
     Attribution,
@@ -93,22 +94,29 @@ class World:
     published: dict[str, list[Attribution]] = field(default_factory=lambda: defaultdict(list))
     won: dict[str, Outcome] = field(default_factory=dict)
     """What the subject of each conversion was told last."""
+    versions: dict[str, Rules] = field(default_factory=dict)
+    """Other rules by version, which replayed decisions may name."""
+    written: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """The next offset of each conversion's answers."""
     redeliveries: int = 20
     """How many messages are delivered once more. Bounded: each makes further messages."""
 
-    def run(self, scenario: Scenario) -> None:
+    def run(self, scenario: Scenario, *replayed: Attribution) -> None:
         """Feed everything in random order while messages are delivered in random order."""
-        feed = scenario.feed()
+        feed: list[tuple[str, Touch | Link | Probe | Attribution]] = [*scenario.feed()]
+        feed += [(one.conversion_id, one) for one in replayed]
         self.random.shuffle(feed)
         identity: dict[str, deque[Touch | Link | Probe | Outcome]] = defaultdict(deque)
-        candidates: dict[str, deque[tuple[int, Answer]]] = defaultdict(deque)
-        written: dict[str, int] = defaultdict(int)
+        candidates: dict[str, deque[tuple[int, Answer | Attribution]]] = defaultdict(deque)
         while True:
             live = [("identity", key) for key, queue in identity.items() if queue]
             live += [("candidates", key) for key, queue in candidates.items() if queue]
             if feed and (not live or self.random.random() < 0.15):
                 key, fed = feed.pop()
-                identity[key].append(fed)
+                if isinstance(fed, Attribution):
+                    candidates[key].append((self._offset(key), fed))
+                else:
+                    identity[key].append(fed)
                 continue
             if not live:
                 return
@@ -121,13 +129,12 @@ class World:
                     identity[key].popleft()
                 for answer in self._own(key, message):
                     to = answer.conversion.conversion_id
-                    candidates[to].append((written[to], answer))
-                    written[to] += 1
+                    candidates[to].append((self._offset(to), answer))
             else:
-                offset, answer = candidates[key][0]
+                offset, come = candidates[key][0]
                 if not twice:
                     candidates[key].popleft()
-                for told in self._gather(key, offset, answer):
+                for told in self._gather(key, offset, come):
                     identity[told.identifier].append(told)
 
     def _own(self, key: str, message: Touch | Link | Probe | Outcome) -> list[Answer]:
@@ -135,10 +142,21 @@ class World:
         self.owners[key] = _stored(state, IdentifierState)
         return answers
 
-    def _gather(self, key: str, offset: int, answer: Answer) -> list[Probe | Outcome]:
-        state, out = gather(
-            self.conversions.get(key), answer, offset=offset, at_ms=0, rules=self.rules
-        )
+    def _offset(self, conversion_id: str) -> int:
+        self.written[conversion_id] += 1
+        return self.written[conversion_id]
+
+    def _gather(self, key: str, offset: int, come: Answer | Attribution) -> list[Probe | Outcome]:
+        before = self.conversions.get(key)
+        version = before.rules_version if before else None
+        rules = self.versions.get(version or "", self.rules)
+        if isinstance(come, Answer):
+            state, out = gather(before, come, offset=offset, at_ms=0, rules=rules)
+        else:
+            assert before is not None
+            if offset > before.applied:
+                rules = self.versions[come.rules_version]
+            state, out = reconsider(before, come, offset=offset, at_ms=0, rules=rules)
         self.conversions[key] = _stored(state, ConversionState)
         if out.attribution:
             self.published[key].append(out.attribution)
