@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from fastavro import parse_schema, schemaless_reader
@@ -17,8 +17,12 @@ from fastavro import parse_schema, schemaless_reader
 import schemas
 from trackstream.avro import compiled
 from trackstream.core import records
+from trackstream.outlines import Outlines
 
-__all__ = ["UndecodableError", "decode", "encode"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["UndecodableError", "decode", "encode", "outlines"]
 
 _HEADER = struct.Struct(">bI")
 _MAGIC = 0
@@ -43,13 +47,9 @@ _PARSED: dict[int, tuple[type[records.Record], Any]] = {
     for one in schemas.load().schemas
 }
 _NEWEST = [schemas.load().latest(name) for name in {one.record for one in schemas.load().schemas}]
-_WRITERS = {
-    getattr(records, one.record): (
-        _HEADER.pack(_MAGIC, one.id),
-        compiled(_without_logical_types(one.schema)),
-    )
-    for one in _NEWEST
-}
+_BODIES = {getattr(records, one.record): _without_logical_types(one.schema) for one in _NEWEST}
+_HEADERS = {getattr(records, one.record): _HEADER.pack(_MAGIC, one.id) for one in _NEWEST}
+_WRITERS = {cls: (_HEADERS[cls], compiled(schema)) for cls, schema in _BODIES.items()}
 """By class: the header, and what writes the body."""
 
 
@@ -59,6 +59,11 @@ def encode(record: records.Record) -> bytes:
     out = [header]
     write(out, record)
     return b"".join(out)
+
+
+def outlines(cls: type[records.Record], gaps: Sequence[str]) -> Outlines:
+    """What encodes records of this class that are alike but for these fields; see `Outlines`."""
+    return Outlines(_BODIES[cls], gaps, header=_HEADERS[cls])
 
 
 def decode(data: bytes | None) -> records.Record:

@@ -6,7 +6,7 @@ from trackstream.storage.used import UsedOnce
 
 
 def test_recent_is_bounded_and_keeps_what_is_used() -> None:
-    recent = Recent[int](10)
+    recent = Recent[str, int](10)
     recent.put("used", -1)
     for number in range(100):
         recent.put(str(number), number)

@@ -19,21 +19,31 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from trackstream.core.campaigns import CLICK_ID, campaign_of, marks
+from trackstream.core.campaigns import (
+    CLICK_ID,
+    NETWORK_CLICK_IDS,
+    UTM_NAMES,
+    campaign_of,
+    marks,
+)
 from trackstream.core.identifiers import advertising_id, fingerprint, scoped
 from trackstream.core.lookups import UserAgent
 from trackstream.core.records import Touch
 from trackstream.core.texts import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
+    "OWN",
     "LinkFacts",
     "Visit",
     "click_id_of",
+    "identifiers_of",
     "keys_of",
     "language_of",
+    "recurring_of",
+    "subject_among",
     "subject_of_touch",
     "touch_of",
 ]
@@ -47,13 +57,16 @@ _CURRENCY = re.compile(r"[A-Za-z]{3}")
 _MAX_CHARS = 256
 _READ = frozenset(
     {
-        "ad_group", "adgroup", "channel", "creative", "device_id", "gaid", "idfa", "idfv",
-        "keyword", "network", "sub_id", "sub_publisher", "timezone", "user_id", "utm_term",
+        "ad_group", "adgroup", "channel", "creative", "keyword", "network", "sub_id",
+        "sub_publisher", "timezone", "utm_term",
     }
 )  # fmt: skip
 """Names in a query whose values are taken as text."""
-_SUBJECTS = ("device:", "cookie:", "user:", "gaid:", "idfa:", "idfv:")
-"""Identifiers that an event's subject can be, preferred first: see `core.envelopes`."""
+_RECURRING = _READ.union(UTM_NAMES, ("cost", "currency", "screen"))
+_SUBJECTS = ("device", "cookie", "user", "gaid", "idfa", "idfv")
+"""Kinds of identifiers that an event's subject can be, preferred first: see `core.envelopes`."""
+OWN = ("touch_id", "at_ms", "identifiers", "click_id", "campaign.click_ids", "ip")
+"""Fields of a touch that differ from one click on an ad to the next."""
 
 
 class LinkFacts(Protocol):
@@ -131,18 +144,6 @@ def touch_of(
     hands none on.
     """
     given = _given(query)
-    known_click = kind == "click" or click_id_of(query) == click_id
-    identifiers = {
-        "click": click_id if known_click else None,
-        "user": _usable(given.get("user_id")),
-        "device": _usable(given.get("device_id")),
-        "gaid": advertising_id(given.get("gaid")),
-        "idfa": advertising_id(given.get("idfa")),
-        "idfv": advertising_id(given.get("idfv")),
-        "cookie": visit.cookie_id,
-    }
-    named = [f"{name}:{value}" for name, value in identifiers.items() if value]
-    print_ = fingerprint(visit.ip, visit.agent.os_name)
     channel = link.channel or given.get("channel")
     found = marks(query)
     return Touch(
@@ -150,7 +151,7 @@ def touch_of(
         app_id=link.app_id,
         kind=kind,
         at_ms=visit.at_ms,
-        identifiers=[*named, print_] if print_ else named,
+        identifiers=identifiers_of(kind, visit, query, click_id=click_id),
         click_id=click_id,
         link_id=link.link_id,
         campaign_id=link.campaign_id,
@@ -180,6 +181,42 @@ def touch_of(
     )
 
 
+def identifiers_of(
+    kind: str, visit: Visit, query: Mapping[str, str], *, click_id: str
+) -> list[str]:
+    """What the touch can be found by, preferred first; see `touch_of`."""
+    found = []
+    if kind == "click" or click_id_of(query) == click_id:
+        found.append(f"click:{click_id}")
+    if not _IDS.keys().isdisjoint(query):
+        for name, (prefix, usable) in _IDS.items():
+            value = usable(_text(query.get(name)))
+            if value:
+                found.append(f"{prefix}{value}")
+    if visit.cookie_id:
+        found.append(f"cookie:{visit.cookie_id}")
+    print_ = fingerprint(visit.ip, visit.agent.os_name)
+    if print_:
+        found.append(print_)
+    return found
+
+
+def recurring_of(query: Mapping[str, str]) -> tuple[str, ...]:
+    """What of the query a touch has beside its identifiers and networks' click ids.
+
+    Two clicks on one link, with the same agent, language and country, in whose queries this is the
+    same, differ only in the fields that are `OWN`.
+    """
+    found = []
+    is_marked = ""
+    for name, value in query.items():
+        if name in _RECURRING:
+            found += [name, value]
+        elif name in NETWORK_CLICK_IDS:
+            is_marked = "marked"  # it has a campaign for them to be in
+    return (is_marked, *found)
+
+
 def keys_of(touch: Touch) -> list[str]:
     """The keys of `identity` under which the touch is written: one for each identifier."""
     return [scoped(touch.app_id, identifier) for identifier in touch.identifiers]
@@ -190,10 +227,16 @@ def subject_of_touch(touch: Touch) -> str | None:
 
     None for one that is known by its click id or a fingerprint alone.
     """
+    identifier = subject_among(touch.identifiers)
+    return identifier and scoped(touch.app_id, identifier)
+
+
+def subject_among(identifiers: Sequence[str]) -> str | None:
+    """The identifier that an event's subject can be, if there is one."""
+    by_kind = {one.partition(":")[0]: one for one in reversed(identifiers)}
     for kind in _SUBJECTS:
-        for identifier in touch.identifiers:
-            if identifier.startswith(kind):
-                return scoped(touch.app_id, identifier)
+        if kind in by_kind:
+            return by_kind[kind]
     return None
 
 
@@ -201,16 +244,31 @@ def _given(query: Mapping[str, str]) -> dict[str, str]:
     """What of the query is text that a touch has a field for, without unfilled macros."""
     found = {}
     for name, value in query.items():
-        if name in _READ and value and len(value) <= _MAX_CHARS and not _MACRO.search(value):
-            text = clean(value).strip()
-            if text:
-                found[name] = text
+        text = _text(value) if name in _READ else None
+        if text:
+            found[name] = text
     return found
+
+
+def _text(value: str | None) -> str | None:
+    if not value or len(value) > _MAX_CHARS or _MACRO.search(value):
+        return None
+    return clean(value).strip()
 
 
 def _usable(text: str | None) -> str | None:
     """An id in its own case, unless it is known to identify nobody."""
     return text if advertising_id(text) else None
+
+
+_IDS = {
+    "user_id": ("user:", _usable),
+    "device_id": ("device:", _usable),
+    "gaid": ("gaid:", advertising_id),
+    "idfa": ("idfa:", advertising_id),
+    "idfv": ("idfv:", advertising_id),
+}
+"""By name in the query: what the identifier begins with, and how the value is read."""
 
 
 def _screen(value: str | None) -> str | None:

@@ -10,18 +10,15 @@ import msgspec
 from aiohttp import web
 from multidict import istr
 
-from trackstream import codec
 from trackstream.core.campaigns import marks, query_of
-from trackstream.core.identifiers import fingerprint
-from trackstream.core.records import Touch
+from trackstream.core.identifiers import fingerprint, scoped
 from trackstream.core.redirects import destination_of, location_of
 from trackstream.core.touches import (
     Visit,
     click_id_of,
-    keys_of,
+    identifiers_of,
     language_of,
-    subject_of_touch,
-    touch_of,
+    subject_among,
 )
 from trackstream.http.answers import Answer
 from trackstream.http.client import COOKIE, client_ip, cookie_of, header, objects
@@ -29,6 +26,7 @@ from trackstream.http.links import link_of
 from trackstream.http.problems import Refusal, problem_response
 from trackstream.http.repeats import Noted, sight_of
 from trackstream.http.steps import Message, Parts, deliver, not_yet, run_steps
+from trackstream.http.touch_bytes import TouchBytes
 from trackstream.ports import TrackingLink
 from trackstream.storage.patience import Patience
 
@@ -66,8 +64,11 @@ class Sighting(msgspec.Struct, eq=False):
     kind: Literal["click", "impression"]
     now_ms: int
     query: dict[str, str]
+    marks: dict[str, str]
+    """Those of the query."""
     patience: Patience
     """Of a visitor who has clicked."""
+    touch_bytes: TouchBytes
     link: TrackingLink | None = None
     visit: Visit | None = None
     new_cookie: str | None = None
@@ -79,7 +80,6 @@ class Sighting(msgspec.Struct, eq=False):
     noted: str = ""
     unrecorded: str | None = None
     """Why there is no touch: `bot`, `prefetch`, `repeat`, or `lost`."""
-    touch: Touch | None = None
     messages: list[Message] = []
     response: web.Response | None = None
 
@@ -89,14 +89,18 @@ def touch_handler(
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
     """The handler of `GET /v1/click` and `/c/{slug}`, or of `GET /v1/impression`."""
     patience = Patience(_patience_s(parts))
+    touch_bytes = TouchBytes()
 
     async def handle(request: web.Request) -> web.Response:
+        query = query_of(request.raw_path)
         sighting = Sighting(
             request=request,
             kind=kind,
             now_ms=parts.clock_ms(),
-            query=query_of(request.raw_path),
+            query=query,
+            marks=marks(query),
             patience=patience,
+            touch_bytes=touch_bytes,
         )
         refusal = await run_steps(STEPS, sighting, parts)
         if refusal is not None:
@@ -170,26 +174,31 @@ async def _refer_to_earlier(sighting: Sighting, parts: Parts) -> None:
 async def _key(sighting: Sighting, _: Parts) -> Refusal | None:
     if sighting.unrecorded is not None:
         return None
-    touch = sighting.touch = touch_of(
-        sighting.kind,
-        _known(sighting.link),
-        _known(sighting.visit),
-        sighting.query,
+    kind, link, visit, query = (
+        sighting.kind, _known(sighting.link), _known(sighting.visit), sighting.query,
+    )  # fmt: skip
+    identifiers = identifiers_of(kind, visit, query, click_id=sighting.click_id)
+    value = sighting.touch_bytes.of(
+        kind,
+        link,
+        visit,
+        query,
+        sighting.marks,
         touch_id=sighting.touch_id,
         click_id=sighting.click_id,
-        destination=sighting.destination if sighting.kind == "click" else None,
+        identifiers=identifiers,
+        destination=sighting.destination if kind == "click" else None,
     )
-    value = codec.encode(touch)
-    sighting.messages = [("identity", key.encode(), value) for key in keys_of(touch)]
-    subject = subject_of_touch(touch)
+    app_id = link.app_id
+    sighting.messages = [("identity", scoped(app_id, one).encode(), value) for one in identifiers]
+    subject = subject_among(identifiers)
     if subject is not None:
-        sighting.messages.append(("raw", subject.encode(), value))
+        sighting.messages.append(("raw", scoped(app_id, subject).encode(), value))
     return None
 
 
 async def _produce(sighting: Sighting, parts: Parts) -> Refusal | None:
-    touch = sighting.touch
-    if touch is None:
+    if not sighting.messages:
         return None
     is_click = sighting.kind == "click"
     refusal = await deliver(
@@ -202,10 +211,10 @@ async def _produce(sighting: Sighting, parts: Parts) -> Refusal | None:
         parts.metrics.refusals.add((refusal.reason,))
         # A visitor who clicked wants the page, whatever becomes of our records.
         return None if is_click else refusal
-    if is_click and touch.deep_link is not None:
-        await parts.cache.remember_touch(
-            touch.app_id, touch.click_id, fingerprint(touch.ip, touch.os_name), touch.deep_link
-        )
+    link, visit = _known(sighting.link), _known(sighting.visit)
+    if is_click and link.deep_link is not None:
+        print_ = fingerprint(visit.ip, visit.agent.os_name)
+        await parts.cache.remember_touch(link.app_id, sighting.click_id, print_, link.deep_link)
     return None
 
 
@@ -223,7 +232,7 @@ async def _answer(sighting: Sighting, parts: Parts) -> Refusal | None:
         sighting.response = Answer(200, {"Content-Type": "image/gif", **headers}, PIXEL)
         return None
     headers["Location"] = location_of(
-        sighting.destination, click_id=sighting.click_id, marks=marks(sighting.query)
+        sighting.destination, click_id=sighting.click_id, marks=sighting.marks
     )
     if sighting.unrecorded is None:
         headers[CLICK_ID_HEADER] = sighting.click_id

@@ -62,7 +62,7 @@ class MaxMindGeo:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._recent = Recent[Place](_CACHED_ADDRESSES)
+        self._recent = Recent[str, Place](_CACHED_ADDRESSES)
         self._city: GeoDatabase | None = None
         self._asn: GeoDatabase | None = None
         if city is None:
@@ -80,7 +80,7 @@ class MaxMindGeo:
         """The place of an address; empty when private, unknown, malformed, or without database."""
         changed = [one.refreshed() for one in (self._city, self._asn) if one is not None]
         if any(changed):
-            self._recent = Recent[Place](_CACHED_ADDRESSES)
+            self._recent = Recent[str, Place](_CACHED_ADDRESSES)
         if not ip or not changed:
             return _NOWHERE
         found = self._recent.get(ip)

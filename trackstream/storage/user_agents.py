@@ -42,7 +42,7 @@ class UaParser:
     def __init__(self) -> None:
         self._resolve = Resolver(load_builtins())
         self._is_bot = BotMatcher()
-        self._recent = Recent[UserAgent](_CACHED_STRINGS)
+        self._recent = Recent[str, UserAgent](_CACHED_STRINGS)
 
     def parse(self, user_agent: str | None) -> UserAgent:
         """All None for an absent or unknown string."""
