@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import logging
-import os
 import socket
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
@@ -33,13 +31,14 @@ from trackstream.storage.user_agents import UaParser
 from trackstream.worker_app import Application
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trackstream.core.models import Weigh
 
 __all__ = ["Application", "create_app", "rules_of", "run_worker", "use_uvloop"]
 
 _log = logging.getLogger(__name__)
 
-_FAUST_DEFAULT_DATA_DIR = "{conf.name}-data"
 _COMMIT_INTERVAL_S = 1.0
 _REQUEST_TIMEOUT_S = 40.0
 _HEARTBEAT_AT_MOST_S = 3.0
@@ -80,7 +79,7 @@ def create_app(settings: Settings) -> Application:
         broker=[f"kafka://{host}" for host in bootstrap_servers(settings.kafka_url)],
         broker_client_id="trackstream-worker",
         autodiscover=False,
-        datadir=str(_data_dir(settings)),
+        datadir=str(settings.data_dir / "worker"),
         loghandlers=[],
         Stream=BatchStream,
         # reading
@@ -195,14 +194,6 @@ def run_worker(
         app.conf.datadir = data_dir
     level = settings.log_level.upper()
     app.Worker(loglevel=level, loop=asyncio.new_event_loop()).execute_from_commandline()
-
-
-def _data_dir(settings: Settings) -> Path:
-    """Faust's own flag `-D`, which it hands down in the environment, goes before the settings."""
-    given = os.environ.get("F_DATADIR")
-    if given and given != _FAUST_DEFAULT_DATA_DIR:
-        return Path(given)
-    return settings.data_dir / "worker"
 
 
 def _reachable(host: str) -> str:

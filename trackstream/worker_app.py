@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import faust
@@ -33,6 +34,7 @@ __all__ = ["Application"]
 _log = logging.getLogger(__name__)
 
 _CRASHED_STAYS_S = 20.0
+_FAUST_DEFAULT_DATA_DIR = "{conf.name}-data"
 _GARBAGE_AFTER = (20_000, 20, 20)
 """Allocations, and collections of the younger generations, before the next is collected."""
 
@@ -46,6 +48,17 @@ class Application(faust.App):
     rules_book: CachedRules | DefaultRules
     funnels_book: CachedFunnels | NoFunnels
     _views_mounted = False
+
+    def worker_init(self) -> None:
+        """Keep tables where Faust's own flag `-D` says, if it is given.
+
+        Faust calls this once the app is made and once more when the flags are known, of which it
+        hands this one down in the environment, where without the flag its own default stands.
+        """
+        super().worker_init()
+        given = os.environ.get("F_DATADIR")
+        if given and given != _FAUST_DEFAULT_DATA_DIR:
+            self.conf.datadir = Path(given)
 
     async def on_first_start(self) -> None:
         """Make the directories and all topics, and read the rules and the funnels of apps.

@@ -127,7 +127,7 @@ class Worker:
             raise AssertionError(f"not gone in {PATIENCE_S} s:\n{self.log()}") from None
 
     def log(self) -> str:
-        return (self.folder / "worker.log").read_text("utf-8", "replace")[-20_000:]
+        return (self.folder / "worker.log").read_text("utf-8", "replace")[-200_000:]
 
 
 class Log:

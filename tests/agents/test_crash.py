@@ -55,5 +55,8 @@ async def test_every_table_has_its_partitions_at_the_first_start(
     worker = Worker(settings, folder).start()
     try:
         assert "Ignoring missing topic" not in worker.log()
+        # The flag -D goes before the setting: else two workers would share their files.
+        assert list((folder / "state").rglob("visitors-*.db"))
+        assert not (settings.data_dir / "worker").exists()
     finally:
         assert worker.stop() == 0
