@@ -9,7 +9,7 @@ from agents.ticks import each_due, forget
 from tables.campaign_activity import DECISIONS, Activity, expired, row_key
 from trackstream.core.identifiers import scoped
 from trackstream.core.privacy import private_attribution
-from trackstream.core.records import Answer, Tick
+from trackstream.core.records import Answer, Attribution, Tick
 
 if TYPE_CHECKING:
     from agents.steps import At, Context, Step
@@ -30,38 +30,63 @@ them may hang, and what it holds back is found out by the revision that follows.
 
 def step(context: Context) -> Step:
     """What is done with one message of `candidates`."""
-    conversions, activity = context.tables.conversions, context.tables.campaign_activity
-    decider = Decider(context.rules, context.models)
+    return _Attribute(context)
 
-    def attribute(record: Record, at: At, effects: Effects) -> None:
+
+class _Attribute:
+    def __init__(self, context: Context) -> None:
+        self._rules = context.rules
+        self._conversions = context.tables.conversions
+        self._activity = context.tables.campaign_activity
+        self._decider = Decider(context.rules, context.models)
+
+    def __call__(self, record: Record, at: At, effects: Effects) -> None:
         match record:
             case Answer():
-                key = record.conversion.conversion_id
-                before = effects.load(conversions, key)
-                if before is None and record.depth is None:
-                    # News of a conversion that is forgotten: of one that is not, the first to come
-                    # from any identifier is its answer.
-                    effects.tally("trackstream_late_news_total", agent=AGENT)
-                    return
-                if before is not None and before.conversion.subject != record.conversion.subject:
-                    # Another subject's event of the same id: an id names the first one.
-                    context.metrics.count("trackstream_contested_answers_total", agent=AGENT)
-                    return
-                after, outcome = decider.gather(before, record, at)
-                finish(key, before, after, outcome, effects, at.ms)
+                self._take(record, at, effects)
+            case Attribution():
+                self._reconsider(record, at, effects)
             case Tick():
-                each_due(conversions, record, at, effects, pass_time, until_ms=waited(record))
-                for old in expired(activity, at.partition, DECISIONS, at_ms=at.ms):
-                    effects.save(activity, old, None)
-                forget(conversions, at, effects, AGENT)
+                self._pass_time(record, at, effects)
             case _:
                 raise TypeError(f"{type(record).__name__} does not belong on {TOPIC}")
 
-    def pass_time(key: str, state: ConversionState, at_ms: int, effects: Effects) -> None:
-        after, outcome = decider.expire(state, at_ms)
-        finish(key, state, after, outcome, effects, at_ms)
+    def _take(self, answer: Answer, at: At, effects: Effects) -> None:
+        key = answer.conversion.conversion_id
+        before = effects.load(self._conversions, key)
+        counted = passed_over(before, answer)
+        if counted is not None:
+            effects.tally(counted, agent=AGENT)
+            return
+        after, outcome = self._decider.gather(before, answer, at)
+        self._finish(key, before, after, outcome, effects, at.ms)
 
-    def finish(
+    def _reconsider(self, revised: Attribution, at: At, effects: Effects) -> None:
+        """Decide again what somebody has replayed under other rules."""
+        key = revised.conversion_id
+        before = effects.load(self._conversions, key)
+        if before is None:
+            # Forgotten, so nobody will say more of it: what is stored of it is all there is.
+            effects.send("attributions", revised.person, revised)
+            return
+        made = self._decider.reconsider(before, revised, at)
+        if made is None:
+            effects.tally("trackstream_unknown_rules_total", agent=AGENT)
+            return
+        self._finish(key, before, *made, effects, at.ms)
+
+    def _pass_time(self, tick: Tick, at: At, effects: Effects) -> None:
+        each_due(self._conversions, tick, at, effects, self._expire, until_ms=waited(tick))
+        for old in expired(self._activity, at.partition, DECISIONS, at_ms=at.ms):
+            effects.save(self._activity, old, None)
+        forget(self._conversions, at, effects, AGENT)
+
+    def _expire(self, key: str, state: ConversionState, at_ms: int, effects: Effects) -> None:
+        after, outcome = self._decider.expire(state, at_ms)
+        self._finish(key, state, after, outcome, effects, at_ms)
+
+    def _finish(
+        self,
         key: str,
         before: ConversionState | None,
         after: ConversionState,
@@ -69,15 +94,25 @@ def step(context: Context) -> Step:
         effects: Effects,
         at_ms: int,
     ) -> None:
-        effects.save(conversions, key, after)
+        effects.save(self._conversions, key, after)
         tell(outcome, effects)
         decision = outcome.attribution
         if decision is not None:
-            privacy = context.rules.current(decision.app_id, at_ms=at_ms).ip_privacy
+            privacy = self._rules.current(decision.app_id, at_ms=at_ms).ip_privacy
             effects.send("attributions", decision.person, private_attribution(decision, privacy))
-        recount(activity, before, after, effects)
+        recount(self._activity, before, after, effects)
 
-    return attribute
+
+def passed_over(before: ConversionState | None, answer: Answer) -> str | None:
+    """As what an answer is counted that changes nothing; None: it may."""
+    if before is None:
+        # News of a conversion that is forgotten: of one that is not, the first to come from any
+        # identifier is its answer.
+        return "trackstream_late_news_total" if answer.depth is None else None
+    if before.conversion.subject != answer.conversion.subject:
+        # Another subject's event of the same id: an id names the first one.
+        return "trackstream_contested_answers_total"
+    return None
 
 
 def waited(tick: Tick) -> int:

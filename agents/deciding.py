@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from trackstream.core.matching import gather as gathering
+from trackstream.core.matching.reconsider import reconsider
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from agents.steps import At
     from trackstream.core.matching.conversion import ConversionState, GatherOutcome
     from trackstream.core.models import Weigh
-    from trackstream.core.records import Answer
+    from trackstream.core.records import Answer, Attribution
     from trackstream.core.rules import Rules
     from trackstream.ports import RulesBook
 
@@ -50,6 +51,27 @@ class Decider:
         """Decide what has waited too long; see `core.matching.gather.expire`."""
         rules = self.rules_for(state, state.conversion.app_id, at_ms)
         after, outcome = gathering.expire(state, at_ms=at_ms, rules=rules, models=self._models)
+        self._tell_failures(outcome)
+        return after, outcome
+
+    def reconsider(
+        self, state: ConversionState, revised: Attribution, at: At
+    ) -> tuple[ConversionState, GatherOutcome] | None:
+        """Decide again by other rules; see `core.matching.reconsider`. None: nobody knows them."""
+        rules = self._book.version(revised.app_id, revised.rules_version)
+        if at.offset <= state.applied:
+            rules = self.rules_for(state, revised.app_id, at.ms)
+        if rules is None:
+            if self._first("rules", revised.app_id, revised.rules_version):
+                _log.error(
+                    "asked to decide again by the rules %s of %s, which are not known",
+                    revised.rules_version,
+                    revised.app_id,
+                )
+            return None
+        after, outcome = reconsider(
+            state, revised, offset=at.offset, at_ms=at.ms, rules=rules, models=self._models
+        )
         self._tell_failures(outcome)
         return after, outcome
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,11 @@ import pytest
 from tests.agents.running import Log, Worker, click, envelope, now_ms
 from trackstream.application import rules_of
 from trackstream.core.records import Attribution, Touch
+from trackstream.core.replay import again
 from trackstream.storage.database import make_engine
 from trackstream.storage.migrations import migrate
 from trackstream.storage.registry import Registry
-from trackstream.storage.rules import RulesStore
+from trackstream.storage.rules import EFFECTIVE_AFTER_S, RulesStore
 from trackstream.storage.sealing import MasterKey
 
 if TYPE_CHECKING:
@@ -82,6 +84,16 @@ async def test_rules_change_without_a_restart(running: Worker, store: RulesStore
         assert (after.method, after.rules_version) == ("organic", short.version)
         assert [one.verdict for one in after.candidates] == ["outside_window"]
 
+        # One that stood still while they changed looks first, and then handles what has come.
+        running.signal(signal.SIGSTOP)
+        wide = store.set("demo", 'click_window = "3h"\n')
+        await counts(wide.effective_at_ms)
+        await log.touch(click("wide", ago_ms=2 * HOUR_MS))
+        await log.post(envelope("third", "install", click_id="wide"))
+        running.signal(signal.SIGCONT)
+        woken = await decided(log, "third")
+        assert (woken.method, woken.rules_version) == ("click_deterministic", wide.version)
+
         # What was decided before is decided again by its own rules: the late click still counts.
         newer = under("three", "device:first", ago_ms=HOUR_MS + 60_000)
         await log.touch(newer)
@@ -89,6 +101,39 @@ async def test_rules_change_without_a_restart(running: Worker, store: RulesStore
         assert again.touch is not None
         assert (again.touch.click_id, again.rules_version) == ("three", before.rules_version)
         assert {one.model for one in again.credits} > {"position", "time_decay"}
+
+
+async def test_what_was_replayed_is_decided_again_by_the_worker_which_goes_on_from_there(
+    running: Worker, store: RulesStore
+) -> None:
+    async with Log(running.settings) as log:
+        await log.touch(click("one", campaign_id="replayed", ago_ms=2 * HOUR_MS))
+        await log.post(envelope("first", "install", click_id="one"))
+        before = await decided(log, "first")
+        kept = store.keep("demo", 'click_window = "1h"\n')
+        await counts(kept.created_at_ms + EFFECTIVE_AFTER_S * 1000)
+
+        made = again(before, {}, at_ms=now_ms(), rules=kept.rules)
+        assert made is not None
+        assert made.revised is not None
+        await log.write("candidates", before.conversion_id, made.revised, made.revised)
+        after = await decided(log, "first", revision=2)
+        assert (after.method, after.rules_version) == ("organic", kept.version)
+        assert after.previous_method == "click_deterministic"
+        live = await asyncio.to_thread(running.get, "/campaigns/replayed/live")
+        assert live[1]["total"]["installs"] == 0
+
+        # What becomes known is decided by the rules that were asked for, under the next number.
+        newer = under("two", "device:first", ago_ms=30 * 60_000)
+        await log.touch(newer)
+        last = await decided(log, "first", revision=3)
+        assert last.touch is not None
+        assert (last.touch.click_id, last.rules_version) == ("two", kept.version)
+        # Others are decided by what counts.
+        await log.touch(click("three", ago_ms=2 * HOUR_MS))
+        await log.post(envelope("second", "install", click_id="three"))
+        assert (await decided(log, "second")).method == "click_deterministic"
+        assert {a.revision for a in log.of(Attribution) if "first" in a.subject} == {1, 2, 3}
 
 
 def under(name: str, *more: str, ago_ms: int) -> Touch:

@@ -122,6 +122,24 @@ async def test_time_decides_without_the_answers_that_are_missing(log: Log, name:
     assert attribution.unanswered == [f"idfa:{name}"]
 
 
+async def test_a_replayed_decision_is_published_as_it_is_where_its_conversion_is_forgotten(
+    log: Log, name: str
+) -> None:
+    def decisions(log: Log) -> list[Attribution]:
+        return [one for one in log.of(Attribution) if name in one.subject]
+
+    await log.post(envelope(name, "install"))
+    [known] = await log.until(decisions)
+    unknown = msgspec.structs.replace(known, rules_version="rules-nobody-has", revision=2)
+    forgotten = msgspec.structs.replace(known, conversion_id=f"demo:old-{name}", revision=4)
+
+    await log.write("candidates", unknown.conversion_id, unknown)
+    await log.write("candidates", forgotten.conversion_id, forgotten)
+    both = await log.until(lambda log: decisions(log)[1:] and decisions(log))
+
+    assert both == [known, forgotten]
+
+
 async def test_a_tick_that_was_written_long_ago_does_nothing(log: Log, name: str) -> None:
     await log.write("raw", f"demo|device:{name}", Tick(at_ms=1))
     await log.post(envelope(name, "page_view"))

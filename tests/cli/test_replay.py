@@ -160,7 +160,7 @@ def test_without_a_file_the_rules_are_the_apps(stored: str) -> None:
 
 async def _read(settings: Settings, count: int) -> list[tuple[bytes, Attribution]]:
     consumer = AIOKafkaConsumer(
-        f"{settings.topic_prefix}attributions",
+        f"{settings.topic_prefix}candidates",
         bootstrap_servers=(settings.kafka_url or "").removeprefix("kafka://"),
         auto_offset_reset="earliest",
     )
@@ -173,7 +173,7 @@ async def _read(settings: Settings, count: int) -> list[tuple[bytes, Attribution
     return [(key, value) for key, value in values if isinstance(value, Attribution)]
 
 
-def test_what_differs_is_published_only_when_asked_and_confirmed(
+def test_workers_are_asked_to_decide_what_differs_only_when_that_is_confirmed(
     stored: str,
     decisions: list[Attribution],
     rules: Callable[[str], str],
@@ -190,15 +190,20 @@ def test_what_differs_is_published_only_when_asked_and_confirmed(
     refused = replay("--rules", file, "--write", says="n\n")
     assert (refused.exit_code, "nothing was written" in refused.stderr) == (1, True)
 
+    nobodys = replay("--rules", file, "--write", "--yes")
+    assert nobodys.exit_code == 1
+    assert f"there is no app {APP}" in nobodys.stderr
+
+    CliRunner().invoke(main, ["apps", "create", APP])
     written = replay("--rules", file, "--write", says="y\n")
     assert written.exit_code == 0, written.output
     made = rules_of_text(SHORT, base=DEFAULT)
     expected = {
         one.stored.conversion_id: one.revised for one in replayed(decisions, made) if one.revised
     }
-    assert written.stderr.endswith(f"{len(expected)} written.\n")
+    assert written.stderr.endswith(f"{len(expected)} written: workers decide them anew.\n")
     read = asyncio.run(_read(settings, len(expected)))
-    assert [key for key, one in read] == [one.person.encode() for _, one in read]
+    assert [key for key, one in read] == [one.conversion_id.encode() for _, one in read]
     for _, one in read:
         revised = expected[one.conversion_id]
         assert one.revision == revised.revision

@@ -79,6 +79,23 @@ def test_an_older_version_can_count_again(store: RulesStore) -> None:
     assert older.rules.click_window_ms == 30 * DAY_MS
 
 
+async def test_rules_can_be_known_without_counting(store: RulesStore, book: CachedRules) -> None:
+    set_ = store.set("shop", LONG)
+    kept = store.keep("shop", SHORT)
+    assert kept.rules == store.as_set("shop", SHORT)
+    assert store.keep("shop", SHORT) == kept
+    assert [one.version for one in store.history("shop")] == [set_.version]
+
+    await book.start()
+    assert book.current("shop", at_ms=FAR_MS).version == set_.version
+    known = book.version("shop", kept.version)
+    assert known is not None
+    assert known.click_window_ms == DAY_MS
+    assert store.activate("shop", kept.version).seq == 2
+    with pytest.raises(NotFoundError, match="no app nobody"):
+        store.keep("nobody", SHORT)
+
+
 def test_what_is_not_there_is_said(store: RulesStore) -> None:
     version = store.set("other", SHORT).version
     for call in (
@@ -121,6 +138,28 @@ async def test_a_change_counts_from_its_moment_on_and_not_before(
     assert book.current("other", at_ms=FAR_MS) is BASE
     # Of the service, whatever the file's rules were made over.
     assert book.current("shop", at_ms=FAR_MS).session_gap_ms == 60_000
+
+
+async def test_what_counts_is_looked_for_where_it_may_not_have_been_read(
+    migrated_url: str, store: RulesStore
+) -> None:
+    book = CachedRules(make_engine(migrated_url), base=BASE, refresh_s=3600)
+    await book.start()
+    try:
+        set_ = await asyncio.to_thread(store.set, "shop", SHORT)
+        await book.up_to(set_.effective_at_ms - 5000)
+        assert book.version("shop", set_.version) is None, "set since, and does not count yet"
+        await book.up_to(set_.effective_at_ms)
+        assert book.current("shop", at_ms=set_.effective_at_ms).version == set_.version
+    finally:
+        await book.stop()
+
+
+async def test_looking_for_what_counts_goes_on_without_postgresql() -> None:
+    book = CachedRules(make_engine("postgresql://u@127.0.0.1:1/d"), base=BASE)
+    for _ in range(2):
+        await book.up_to(FAR_MS)
+        assert book.current("shop", at_ms=FAR_MS) is BASE
 
 
 async def test_old_versions_are_known_those_of_others_are_not(
@@ -191,9 +230,11 @@ def test_marked_sources_are_blocked_besides_the_files_own_and_no_longer_when_unm
                 " ('other', 'x/y', now(), 'flooding', '{}')"
             )
         )
+    wanted = store.as_set("shop", store.show("shop").toml)  # type: ignore[union-attr] # just set
     marked = store.block_marked_sources("shop")
     assert marked is not None
     assert marked.version != own.version
+    assert marked.version == wanted.version
     assert blocked() == ("a/own", "summer/flood")
     store.set("shop", SHORT)
     assert blocked() == ("summer/flood",)

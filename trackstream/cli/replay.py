@@ -13,16 +13,15 @@ from trackstream.cli.output import show
 from trackstream.cli.period import days, period_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from datetime import datetime
-
-    from sqlalchemy import Engine
 
     from trackstream.core.models import Weigh
     from trackstream.core.replay import Difference
     from trackstream.core.rules import Rules
     from trackstream.settings import Settings
     from trackstream.storage.replay_changes import Changes
+    from trackstream.storage.rules import RulesStore
 
 __all__ = ["replay"]
 
@@ -49,7 +48,7 @@ _NO_CAMPAIGN = "(none)"
     help="A rules file (TOML); else the rules that count for the app now.",
 )
 @click.option("--app", "app_id", help="Whose; else TRACKSTREAM_APP_ID.")
-@click.option("--write", is_flag=True, help="Publish what differs, as further revisions.")
+@click.option("--write", is_flag=True, help="Have the workers decide anew what differs.")
 @click.option("--yes", is_flag=True, help="With --write: do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of one object.")
 def replay(
@@ -66,17 +65,20 @@ def replay(
 
     Every decision is stored with the touches that were considered and the conversions before it:
     it is made again of these, in the order of time, so that what is inherited follows. Nothing is
-    written, unless --write asks for it: then what differs goes to the topic attributions as the
-    next revision, for the warehouse and all others who read it.
+    written, unless --write asks for it: then the workers are asked to decide again what differs,
+    which they publish as the next revisions. From then on these conversions are decided by those
+    rules, also when more becomes known of them; what counts for new ones stays as it is.
 
     Rules that say what is gathered (conversion_events, reengagement_events, depth and the bounds)
     have no effect on what was gathered.
     """
+    import asyncio
     import time
 
     from trackstream.cli.running import needed
     from trackstream.storage.replay import Wanted, run
     from trackstream.storage.replay_changes import Changes
+    from trackstream.storage.rules import RulesStore
 
     begin, end = days(first, last)
     models = _models()
@@ -84,7 +86,9 @@ def replay(
         if write:
             needed(settings, "kafka_url")
         whose = app_id or settings.app_id
-        rules = _rules(file, engine, whose, models)
+        store = RulesStore(engine, models=models)
+        content = None if file is None else _text(file)
+        rules = _rules(store, whose, content, file)
         _warn(rules)
         wanted = Wanted(
             app_id=whose,
@@ -99,7 +103,12 @@ def replay(
                 difference = run(engine, wanted, changes, on_progress=progress)
             _tell(difference, rules, as_json=as_json)
             if write and difference.changed:
-                _write(settings, changes, difference.changed, rules, yes=yes)
+                if not yes:
+                    _confirm(difference.changed, rules)
+                if content is not None:
+                    _keep(store, whose, content)
+                asyncio.run(_ask_again(settings, changes))
+                click.echo(f"{difference.changed} written: workers decide them anew.", err=True)
 
 
 def _models() -> dict[str, Weigh]:
@@ -109,25 +118,28 @@ def _models() -> dict[str, Weigh]:
     return {**MODELS, **own_models.load().models}
 
 
-def _rules(file: Path | None, engine: Engine, app_id: str, models: Mapping[str, Weigh]) -> Rules:
-    """Those of the file, else the app's own, else the defaults."""
-    from trackstream.core.rules import DEFAULT
-    from trackstream.core.rules_file import RulesError, rules_of_text
-    from trackstream.storage.errors import NotFoundError
-    from trackstream.storage.rules import RulesStore
-
-    if file is None:
-        try:
-            shown = RulesStore(engine, models=models).show(app_id)
-        except NotFoundError as error:
-            raise Problem(str(error)) from error
-        return shown.rules if shown else DEFAULT
+def _text(file: Path) -> str:
     try:
-        return rules_of_text(file.read_text("utf-8"), base=DEFAULT, models=models)
+        return file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise Problem(f"{file} cannot be read: {error}") from error
+
+
+def _rules(store: RulesStore, app_id: str, content: str | None, file: Path | None) -> Rules:
+    """Those of the file, else the app's own, else the defaults."""
+    from trackstream.core.rules import DEFAULT
+    from trackstream.core.rules_file import RulesError
+    from trackstream.storage.errors import NotFoundError
+
+    try:
+        if content is not None:
+            return store.as_set(app_id, content)
+        shown = store.show(app_id)
     except RulesError as error:
         raise Problem(*(f"{file}: {problem}" for problem in error.problems)) from error
+    except NotFoundError as error:
+        raise Problem(str(error)) from error
+    return shown.rules if shown else DEFAULT
 
 
 def _warn(rules: Rules) -> None:
@@ -209,17 +221,28 @@ def _signed(campaign: dict[str, Any]) -> dict[str, Any]:
     return {**campaign, "campaign_id": name, "change": f"{change:+}"}
 
 
-def _write(settings: Settings, changes: Changes, count: int, rules: Rules, *, yes: bool) -> None:
-    import asyncio
-
-    question = f"Publish {count} further revisions, decided by {rules.version}?"
-    if not yes and not click.confirm(question, err=True):
+def _confirm(count: int, rules: Rules) -> None:
+    question = f"Have the workers decide {count} conversions anew, by {rules.version}?"
+    if not click.confirm(question, err=True):
         raise Problem("nothing was written")
-    asyncio.run(_published(settings, changes))
-    click.echo(f"{count} written.", err=True)
 
 
-async def _published(settings: Settings, changes: Changes) -> None:
+def _keep(store: RulesStore, app_id: str, content: str) -> None:
+    """Have the workers know the rules before they are asked to decide by them."""
+    import time
+
+    from trackstream.storage.errors import NotFoundError
+    from trackstream.storage.rules import EFFECTIVE_AFTER_S
+
+    try:
+        kept = store.keep(app_id, content)
+    except NotFoundError as error:
+        raise Problem(str(error)) from error
+    known_s = kept.created_at_ms / 1000 + EFFECTIVE_AFTER_S
+    time.sleep(min(max(0.0, known_s - time.time()), EFFECTIVE_AFTER_S))
+
+
+async def _ask_again(settings: Settings, changes: Changes) -> None:
     from itertools import islice
 
     from trackstream.codec import encode
@@ -232,12 +255,14 @@ async def _published(settings: Settings, changes: Changes) -> None:
     try:
         await sink.start()
         while some := list(islice(waiting, _SENT_AT_ONCE)):
-            await sink.send([("attributions", one.person.encode(), encode(one)) for one in some])
+            await sink.send(
+                [("candidates", one.conversion_id.encode(), encode(one)) for one in some]
+            )
             done += len(some)
     except Undelivered as error:
         raise Problem(
             f"{done} were written, then: {error}",
-            "run it again: what was written is then as it would be, or counts once",
+            "run it again: what is decided anew already is then as it would be",
         ) from error
     finally:
         await sink.stop()

@@ -20,7 +20,7 @@ from trackstream.storage.schema import fraud_sources, rules, rules_activations
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy import Connection, Engine, Row
+    from sqlalchemy import Connection, Engine, Row, Select
 
     from trackstream.core.models import Weigh
 
@@ -80,6 +80,31 @@ class RulesStore:
         with transaction(self._engine) as connection:
             require_app(connection, app_id, lock=True)
             return _set(connection, app_id, made, toml, note)
+
+    def as_set(self, app_id: str, toml: str) -> Rules:
+        """What `set` would have the app's rules be; nothing is changed.
+
+        Raises:
+            RulesError: With every problem of the file.
+        """
+        made = rules_of_text(toml, base=DEFAULT, models=self._models)
+        with transaction(self._engine) as connection:
+            return blocking(made, _marked(connection, app_id))
+
+    def keep(self, app_id: str, toml: str) -> RulesVersion:
+        """Keep rules under their version, as `set` does, without having them count.
+
+        For decisions that name them; workers know them when `EFFECTIVE_AFTER_S` has passed.
+
+        Raises:
+            RulesError: With every problem of the file.
+            NotFoundError: There is no such app.
+        """
+        made = rules_of_text(toml, base=DEFAULT, models=self._models)
+        with transaction(self._engine) as connection:
+            require_app(connection, app_id, lock=True)
+            made = blocking(made, _marked(connection, app_id))
+            return _version(_keep(connection, app_id, made, toml))
 
     def block_marked_sources(self, app_id: str) -> Activation | None:
         """Have the app's rules block just the sources that are marked now, besides the file's own.
@@ -146,6 +171,11 @@ def _set(
 ) -> Activation:
     """Keep these rules, with the marked sources blocked, and have them count."""
     made = blocking(made, _marked(connection, app_id))
+    _keep(connection, app_id, made, toml)
+    return _activate(connection, app_id, made.version, note)
+
+
+def _keep(connection: Connection, app_id: str, made: Rules, toml: str) -> Row[Any]:
     connection.execute(
         upsert(rules)
         .values(
@@ -157,7 +187,7 @@ def _set(
         )
         .on_conflict_do_nothing()
     )
-    return _activate(connection, app_id, made.version, note)
+    return connection.execute(_of(app_id, made.version)).one()
 
 
 def _marked(connection: Connection, app_id: str) -> list[str]:
@@ -167,8 +197,11 @@ def _marked(connection: Connection, app_id: str) -> list[str]:
 
 
 def _found(connection: Connection, app_id: str, version: str) -> Row[Any] | None:
-    query = select(rules).where(rules.c.app_id == app_id, rules.c.version == version)
-    return connection.execute(query).one_or_none()
+    return connection.execute(_of(app_id, version)).one_or_none()
+
+
+def _of(app_id: str, version: str) -> Select[Any]:
+    return select(rules).where(rules.c.app_id == app_id, rules.c.version == version)
 
 
 def _last(connection: Connection, app_id: str) -> Activation | None:
