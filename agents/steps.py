@@ -83,6 +83,9 @@ async def run(stream: BatchStream, agent: str, step: Step, context: Context) -> 
     handler = Handler(step, agent, context.deps.version)
     try:
         async for batch in stream.batches(_BATCH_MESSAGES):
+            newest_ms = round(1000 * max(message.timestamp for message in batch))
+            await context.rules.up_to(newest_ms)
+            await context.funnels.up_to(newest_ms)
             await take(batch, handler, context)
             context.metrics.count("trackstream_batches_total", agent=agent)
     except Exception as error:  # noqa: BLE001 - logged, and it stops the app

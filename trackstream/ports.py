@@ -132,6 +132,9 @@ class Directory(Protocol):
 class RulesBook(Protocol):
     """The rules of every app, as last read from PostgreSQL. Answers from memory, never blocks."""
 
+    async def up_to(self, at_ms: int) -> None:
+        """Look again, if what counts at this moment may not have been read yet."""
+
     def current(self, app_id: str, *, at_ms: int) -> Rules:
         """The rules for what arrived then: a moment of the log, so that a replay has the same."""
 
@@ -141,6 +144,9 @@ class RulesBook(Protocol):
 
 class FunnelsBook(Protocol):
     """The funnels of every app, as last read from PostgreSQL. Answers from memory, never blocks."""
+
+    async def up_to(self, at_ms: int) -> None:
+        """Look again, if what counts at this moment may not have been read yet."""
 
     def current(self, app_id: str, *, at_ms: int) -> LiveFunnels:
         """Those that count for what arrived then: a moment of the log, as for rules."""

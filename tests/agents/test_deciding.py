@@ -29,6 +29,9 @@ class Book:
         self.now = OLD
         self.known = {"old": OLD, "new": NEW}
 
+    async def up_to(self, at_ms: int) -> None:
+        pass
+
     def current(self, app_id: str, *, at_ms: int) -> Rules:
         return self.now
 

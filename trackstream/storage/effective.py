@@ -7,6 +7,7 @@ change over at one message and a replay sees the same.
 from __future__ import annotations
 
 import asyncio
+import time
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -16,6 +17,7 @@ from sqlalchemy import select
 from trackstream.storage.database import transaction
 from trackstream.storage.errors import StorageUnavailableError
 from trackstream.storage.polling import REFRESH_S, Polled
+from trackstream.storage.rules import EFFECTIVE_AFTER_S
 from trackstream.storage.schema import directory_version
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ __all__ = ["Book", "Versions"]
 
 _START_S = 30.0
 _RETRY_S = 0.5
+_APART_S = 1.0
 
 V = TypeVar("V")
 
@@ -72,6 +75,7 @@ class Book(Generic[S]):
         self._engine = engine
         self._read = read
         self._what = what
+        self._looked_s = -_APART_S
         self._polled = Polled(self._newest, first, what=what, log=log, refresh_s=refresh_s)
 
     async def start(self, *, timeout_s: float = _START_S) -> None:
@@ -98,6 +102,20 @@ class Book(Generic[S]):
         """Stop keeping up, and disconnect."""
         await self._polled.stop()
         await asyncio.to_thread(self._engine.dispose)
+
+    async def up_to(self, at_ms: int) -> None:
+        """See to it that what counts at a moment is known, unless PostgreSQL is away.
+
+        What counts then was set `EFFECTIVE_AFTER_S` before, and is known if it was looked since.
+        It was not if this process stood still: when it goes on, messages may be there at once.
+        """
+        polled = self._polled
+        known_ms = polled.as_of_ms + 1000 * EFFECTIVE_AFTER_S
+        looked_s = time.monotonic()
+        # Where others' clocks are ahead of ours it is not looked for each message.
+        if at_ms > known_ms and not polled.why and looked_s - self._looked_s > _APART_S:
+            self._looked_s = looked_s
+            await polled.refresh()
 
     @property
     def now(self) -> S:

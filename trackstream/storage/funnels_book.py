@@ -32,6 +32,9 @@ class NoFunnels:
         """None."""
         return NO_FUNNELS
 
+    async def up_to(self, at_ms: int) -> None:
+        """There never are."""
+
     def apps(self) -> list[str]:
         """None."""
         return []

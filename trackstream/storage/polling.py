@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -33,6 +34,7 @@ class Polled(Generic[S]):
 
     Attributes:
         now: The last snapshot.
+        as_of_ms: When the reading of the last snapshot began, epoch milliseconds.
         why: Why the last reading failed; empty if it did not.
     """
 
@@ -46,6 +48,7 @@ class Polled(Generic[S]):
         refresh_s: float = REFRESH_S,
     ) -> None:
         self.now = first
+        self.as_of_ms = 0
         self.why = ""
         self._read = read
         self._what = what
@@ -68,6 +71,7 @@ class Polled(Generic[S]):
 
     async def refresh(self) -> None:
         """Look now. Raises nothing."""
+        began_ms = time.time_ns() // 1_000_000
         try:
             self.now = await asyncio.to_thread(self._read, self.now)
         except (StorageUnavailableError, SQLAlchemyError) as error:
@@ -78,6 +82,7 @@ class Polled(Generic[S]):
             if self.why:
                 self._log.info("%s are read from PostgreSQL again", self._what)
             self.why = ""
+            self.as_of_ms = max(self.as_of_ms, began_ms)
 
     async def _keep_up(self) -> None:
         while True:

@@ -34,6 +34,9 @@ class DefaultRules:
         """The same for all."""
         return self._base
 
+    async def up_to(self, at_ms: int) -> None:
+        """They never change."""
+
     def version(self, app_id: str, version: str) -> Rules | None:  # noqa: ARG002 - the port's
         """The same, if it has this name, whatever of the service was set otherwise then."""
         return self._base if _family(version) == _family(self._base.version) else None
