@@ -7,10 +7,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Self
 
+from tests.waiting import PATIENCE_S
+
 if TYPE_CHECKING:
     from pathlib import Path
-
-STOP_TIMEOUT_S = 20
 
 
 class BrokerProcess:
@@ -54,7 +54,7 @@ class BrokerProcess:
         return self._reap()
 
     def _reap(self) -> int:
-        code = self._process.wait(STOP_TIMEOUT_S)
+        code = self._process.wait(PATIENCE_S)
         assert self._process.stdout is not None
         self._process.stdout.close()
         return code

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from tests.embedded.broker.child import BrokerProcess
 from tests.embedded.broker.raw_client import RawClient, batch
+from tests.waiting import PATIENCE_S
 from trackstream.embedded.broker.protocol.errors import ErrorCode
 from trackstream.embedded.broker.protocol.group_apis import (
     HEARTBEAT,
@@ -44,7 +45,7 @@ async def _read_all(bootstrap: str, partitions: int, isolation: str) -> dict[int
         consumer.assign(places)
         ends = await consumer.end_offsets(places)
         values: dict[int, list[bytes]] = {number: [] for number in range(partitions)}
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while any([await consumer.position(place) < ends[place] for place in places]):
                 for place, records in (await consumer.getmany(timeout_ms=200)).items():
                     values[place.partition] += [record.value for record in records]
@@ -54,7 +55,7 @@ async def _read_all(bootstrap: str, partitions: int, isolation: str) -> dict[int
 async def _load(bootstrap: str, first: int, acknowledged: list[tuple[int, int, int]]) -> None:
     """Produce until the broker is gone; note (partition, offset, number) of each success."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, request_timeout_ms=1000, retry_backoff_ms=50
+        bootstrap_servers=bootstrap, request_timeout_ms=3000, retry_backoff_ms=50
     )
     await producer.start()
 
@@ -85,7 +86,7 @@ async def test_what_was_acknowledged_survives_kills_in_order(tmp_path: Path) -> 
             load = asyncio.create_task(
                 _load(broker.bootstrap, round_number * 1_000_000, acknowledged)
             )
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 while len(acknowledged) < before + 2000:  # noqa: ASYNC110 - filled by callbacks
                     await asyncio.sleep(0.01)
             broker.kill()
@@ -193,7 +194,7 @@ async def test_a_transaction_that_takes_too_long_is_aborted(tmp_path: Path) -> N
             assert (await _produce(raw, sent, "slow"))["error_code"] == 0
             plain = batch(b"plain")
             assert (await _produce(raw, plain))["error_code"] == 0
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while "transaction slow timed out" not in broker.log:  # noqa: ASYNC110 - a file
                     await asyncio.sleep(0.05)
             values = await _read_all(broker.bootstrap, 1, "read_committed")

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaProducer
 
 from tests.embedded.broker.child import BrokerProcess
 from tests.embedded.broker.raw_client import RawClient
+from tests.waiting import PATIENCE_S
 from trackstream.embedded.broker.protocol.records_apis import API_VERSIONS, FETCH, METADATA
 from trackstream.embedded.broker.protocol.registry import APIS
 
@@ -38,7 +39,7 @@ async def _closed_after(broker: BrokerProcess, data: bytes) -> None:
     async with RawClient(broker.bootstrap) as raw:
         raw.writer.write(data)
         with contextlib.suppress(ConnectionError):
-            assert await asyncio.wait_for(raw.reader.read(1000), 5) == b""
+            assert await asyncio.wait_for(raw.reader.read(1000), PATIENCE_S) == b""
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ async def test_one_byte_at_a_time(broker: BrokerProcess) -> None:
             raw.writer.write(bytes([byte]))
             await raw.writer.drain()
             await asyncio.sleep(0.001)
-        frame = await asyncio.wait_for(raw.receive_frame(), 5)
+        frame = await asyncio.wait_for(raw.receive_frame(), PATIENCE_S)
         assert struct.unpack_from(">ih", frame) == (42, 0)
 
 
@@ -112,7 +113,7 @@ async def test_answers_come_in_the_order_of_the_requests(broker: BrokerProcess) 
             raw.send(METADATA, 9, topics=None)
         for number in range(500):
             for api, version in ((API_VERSIONS, 3), (METADATA, 9)):
-                frame = await asyncio.wait_for(raw.receive_frame(), 10)
+                frame = await asyncio.wait_for(raw.receive_frame(), PATIENCE_S)
                 expected = 2 * number + (1 if api is API_VERSIONS else 2)
                 assert struct.unpack_from(">i", frame)[0] == expected, version
 

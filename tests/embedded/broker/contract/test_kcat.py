@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.waiting import PATIENCE_S
+
 if TYPE_CHECKING:
     from tests.embedded.broker.conftest import Kafka
 
@@ -18,7 +20,7 @@ pytestmark = pytest.mark.skipif(shutil.which("kcat") is None, reason="kcat is no
 def _kcat(kafka: Kafka, *arguments: str, stdin: str | None = None) -> str:
     command = ["kcat", "-b", kafka.bootstrap, *arguments]
     done = subprocess.run(
-        command, input=stdin, capture_output=True, text=True, timeout=60, check=True
+        command, input=stdin, capture_output=True, text=True, timeout=PATIENCE_S, check=True
     )
     return done.stdout
 
