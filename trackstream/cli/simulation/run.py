@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Plan", "simulated"]
 
-_NEWS_S = 15.0
+_NEWS_S = 30.0
 """Within which collectors know a new link."""
 
 
