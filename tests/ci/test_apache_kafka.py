@@ -98,7 +98,7 @@ import os, sys
 from confluent_kafka.admin import AdminClient
 address = os.environ["TRACKSTREAM_TEST_APACHE_KAFKA"]
 assert os.environ["TRACKSTREAM_TEST_KAFKA_URL"] == f"kafka://{address}"
-brokers = AdminClient({"bootstrap.servers": address}).list_topics(timeout=20).brokers
+brokers = AdminClient({"bootstrap.servers": address}).list_topics(timeout=60).brokers
 assert [f"{broker.host}:{broker.port}" for broker in brokers.values()] == [address]
 sys.exit(7)
 """

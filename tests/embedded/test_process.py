@@ -93,8 +93,8 @@ def test_a_report_does_not_quote_an_earlier_run(children: Children) -> None:
 
 def test_a_child_that_is_never_ready_is_ended(children: Children) -> None:
     child = children("import time; print('thinking', flush=True); time.sleep(600)")
-    child._ready_timeout_s = 0.5
-    with pytest.raises(ChildFailedError, match=r"not ready after 0\.5 s") as caught:
+    child._ready_timeout_s = 4.0
+    with pytest.raises(ChildFailedError, match=r"not ready after 4 s") as caught:
         child.start()
     assert caught.value.returncode is None
     assert caught.value.log_tail == "thinking"

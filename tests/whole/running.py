@@ -89,7 +89,7 @@ class Pipeline:
             topic_partitions=4,
             collector_port=free_port(),
             worker_port=free_port(),
-            worker_session_timeout_s=6,
+            worker_session_timeout_s=15,
             tick_interval_s=1,
             answer_deadline_s=2,
         )
@@ -154,5 +154,5 @@ class Pipeline:
 
 def _is_ready(port: int) -> bool:
     url = f"http://127.0.0.1:{port}/health/ready"
-    with urllib.request.urlopen(url, timeout=2) as response:
+    with urllib.request.urlopen(url, timeout=PATIENCE_S) as response:
         return bool(response.status == 200)
