@@ -58,6 +58,7 @@ view_window = 5
 colour = "red"
 version = "mine"
 depth = 9
+max_touches = 1001
 waterfall = ["click_deterministic", "guess"]
 min_confidence = 2
 conversion_events = "purchase"
@@ -79,6 +80,7 @@ ips = ["somewhere"]
         "colour is not a rule",
         "version is not a rule",
         "depth takes",
+        "max_touches takes a number from 1 to 1000",
         "waterfall: guess",
         "min_confidence takes",
         "conversion_events Expected `array`",
@@ -89,7 +91,7 @@ ips = ["somewhere"]
         "somewhere is no address",
     ):
         assert part in told
-    assert len(caught.value.problems) == 13
+    assert len(caught.value.problems) == 14
 
 
 def test_models_have_to_be_there_and_to_take_their_parameters() -> None:

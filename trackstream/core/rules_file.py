@@ -53,6 +53,8 @@ _MOST_MS = {
     "view_probabilistic_window": 7 * DAY_MS,
 }
 _YEARS_MS = 3660 * DAY_MS
+_MOST_REMEMBERED = 1000
+"""What is remembered of one identifier or visitor is one record of a changelog."""
 UNSET = frozenset({"version", "fraud", *OF_THE_SERVICE})
 """Not for the file: computed, or a setting of the whole service."""
 
@@ -216,9 +218,12 @@ def _checked(changed: Mapping[str, Any]) -> list[str]:
         if not 0 <= changed.get(name, 0) <= 1
     ]
     problems += [
-        f"{name} takes a number from 1"
-        for name in ("max_asked", "max_touches", "max_links", "max_probes", "max_sessions")
-        if changed.get(name, 1) < 1
+        f"{name} takes a number from 1 to {_MOST_REMEMBERED}"
+        for name in (
+            *("max_asked", "max_touches", "max_links", "max_probes", "max_sessions"),
+            "max_recent_events",
+        )
+        if not 1 <= changed.get(name, 1) <= _MOST_REMEMBERED
     ]
     if not 0 <= changed.get("depth", 0) <= DEEPEST:
         problems.append(f"depth takes a number from 0 to {DEEPEST}")
