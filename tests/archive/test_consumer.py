@@ -22,7 +22,7 @@ from click.testing import CliRunner
 
 from tests.storage.records import AT_MS, DAY_MS, an_event
 from tests.waiting import PATIENCE_S
-from trackstream.archive import Rolling, open_place, run, verify
+from trackstream.archive import Rolling, consumer, open_place, run, verify
 from trackstream.archive.errors import ArchiveMismatchError
 from trackstream.archive.ranges import Message, PartitionRanges
 from trackstream.cli import main
@@ -126,12 +126,28 @@ async def test_every_event_is_archived_once_through_restarts(settings: Settings,
     assert archived(place) == once(400)
 
 
-async def test_what_was_read_is_written_when_it_stops(settings: Settings) -> None:
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
+    """What an archive of this process has read, written or not."""
+    found: list[Message] = []
+    add = consumer._Gathered.add
+
+    def noted(self: consumer._Gathered, message: Message) -> None:
+        add(self, message)
+        found.append(message)
+
+    monkeypatch.setattr(consumer._Gathered, "add", noted)
+    return found
+
+
+async def test_what_was_read_is_written_when_it_stops(
+    settings: Settings, read: list[Message]
+) -> None:
     place = open_place(str(settings.data_dir / "archive"))
     slow = Rolling(size_bytes=2**30, age_s=3600)
     await send(settings, range(50))
     async with running(settings, rolling=slow):
-        await asyncio.sleep(1.0)
+        await reached(lambda: len(read) == 50)
         assert not place.files()
     assert whole(place, 50)
     # One range for each partition, a file for each app and day.
@@ -139,11 +155,11 @@ async def test_what_was_read_is_written_when_it_stops(settings: Settings) -> Non
     assert len(manifests) == 2
 
 
-async def test_files_are_written_at_a_size(settings: Settings) -> None:
+async def test_files_are_written_at_a_size(settings: Settings, read: list[Message]) -> None:
     place = open_place(str(settings.data_dir / "archive"))
     await send(settings, range(400))
     async with running(settings, rolling=Rolling(size_bytes=5_000, age_s=3600)):
-        await reached(lambda: sum(archived(place).values()) >= 100)
+        await reached(lambda: sum(archived(place).values()) >= 100 and len(read) == 400)
     assert archived(place) == once(400)
 
 
