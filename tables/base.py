@@ -21,7 +21,7 @@ from trackstream.core.forgetting import WINDOW_DAYS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from faust.types import TP, AppT, TopicT
+    from faust.types import TP, AppT, EventT, TopicT
 
 __all__ = ["StateTable"]
 
@@ -151,6 +151,18 @@ class StateTable(Table, Generic[S]):  # type: ignore[type-arg] # its key and val
         """Every (key, state) of a partition from `start` on, in order of keys."""
         for key, data in self.store.scan(partition, start=start.encode() if start else None):
             yield key.decode(), self.codec.decode(data)
+
+    def apply_changelog_batch(self, batch: Iterable[EventT[Any]]) -> None:
+        """Store what another worker has written; forget what was indexed of these partitions.
+
+        They may be no new ones: a worker that is taken for dead and joins again keeps what it is
+        given back, though others have had it meanwhile.
+        """
+        events = list(batch)
+        if self.due is not None:
+            for partition in {event.message.partition for event in events}:
+                self.due.forget(partition)
+        super().apply_changelog_batch(events)
 
     async def on_rebalance(
         self,

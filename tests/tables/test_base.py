@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import pytest
@@ -20,9 +21,12 @@ from tables.counters import add
 from tables.due import DueIndex
 from tables.state import StateCodec, UnknownStateVersionError
 from tables.store import NotOwnedError
+from tests.core import visiting
 from trackstream.core.visits import VisitorState
 
 if TYPE_CHECKING:
+    from faust.types import EventT
+
     from tables.base import StateTable
     from trackstream.application import Application
 
@@ -68,6 +72,25 @@ def test_a_revoked_partition_is_closed_and_can_be_opened_again(app: Application)
     del half_way
     table.store._db_for_partition(0)
     assert table.load(0, "k") == Activity(clicks=1)
+
+
+def test_what_another_worker_has_written_meanwhile_is_due_here(app: Application) -> None:
+    visitors = app.state_tables.visitors
+    state, _ = visiting.apply(None, visiting.envelope(visiting.page(0, visiting.START)), 0)
+    visitors.apply(0, [("mine", state, visitors.encode(state))], offset=1)
+    assert visitors.take_due(0, 0, 10) == []
+    written = SimpleNamespace(
+        tp=TP(visitors.changelog_topic_name, 0),
+        partition=0,
+        offset=2,
+        key=b"others",
+        value=visitors.encode(state),
+    )
+
+    visitors.apply_changelog_batch([cast("EventT[Any]", SimpleNamespace(message=written))])
+
+    assert visitors.load(0, "others") == state
+    assert sorted(visitors.take_due(0, visiting.NOW, 10)) == ["mine", "others"]
 
 
 def test_names_do_not_change(app: Application) -> None:
