@@ -17,6 +17,7 @@ handled again with the states of each message encoded at once, so that the one t
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -108,7 +109,8 @@ class Effects:
 
     def tally(self, name: str, by: int = 1, /, **labels: str) -> None:
         """Add to a counter of `/metrics`, once the batch is written."""
-        self.tallies.append((name, by, labels))
+        if by:
+            self.tallies.append((name, by, labels))
 
     def take(self, table: StateTable[Any], key: str) -> None:
         """Note that a key was taken out of its table's index of what is due."""
@@ -244,8 +246,8 @@ class Work:
             await self._write(producer, then, [])
         for name, by, labels in self._tallies:
             metrics.count(name, by, **labels)
-        for record in self._records:
-            metrics.count("trackstream_records_out_total", agent=agent, topic=record.topic)
+        for topic, count in Counter(record.topic for record in self._records).items():
+            metrics.count("trackstream_records_out_total", count, agent=agent, topic=topic)
         for (table, _), states in self._states.items():
             metrics.count(
                 "trackstream_table_writes_total", len(states), agent=agent, table=table.name

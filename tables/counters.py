@@ -62,7 +62,14 @@ def sum_of(kind: type[S], rows: Iterable[S]) -> S:
 
 def _together(row: S, change: S, applied: int) -> S:
     fields = zip(row.__struct_fields__, astuple(row), astuple(change), strict=True)
-    return type(row)(*[applied if name == "applied" else _sum(a, b) for name, a, b in fields])
+    return type(row)(
+        *[
+            applied
+            if name == "applied"
+            else (a if not b else _sum(a, b))  # most changes are of one field or two
+            for name, a, b in fields
+        ]
+    )
 
 
 def _sum(a: Any, b: Any) -> Any:

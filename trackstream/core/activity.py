@@ -137,9 +137,12 @@ def counted(
         started_ms: When those sessions, and new ones, begin now.
     """
     active, first = first_in(active, times_ms)
+    events, started = _in_slices(times_ms), _moved(started_before_ms, started_ms)
+    if not converted_ms and not first and not started:  # as most events are
+        usual = {begin_ms: AppActivity(events=count) for begin_ms, count in events.items()}
+        return Counted(active, converting, usual)
     converting, first_converting = first_in(converting, converted_ms)
-    events, conversions = _in_slices(times_ms), _in_slices(converted_ms)
-    started = _moved(started_before_ms, started_ms)
+    conversions = _in_slices(converted_ms)
     rows = {
         begin_ms: AppActivity(
             active_subjects=int(begin_ms in first),

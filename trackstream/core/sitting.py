@@ -11,7 +11,7 @@ from trackstream.core.activity import AppActivity, Counted, counted
 from trackstream.core.cells import cell_of
 from trackstream.core.matching.ask import is_conversion
 from trackstream.core.session_bounds import kept
-from trackstream.core.sessions import SessionState, Visit
+from trackstream.core.sessions import Change, SessionState, Visit
 from trackstream.core.visitor import VisitorState, person_in, record_of
 
 if TYPE_CHECKING:
@@ -62,12 +62,14 @@ def sat(before: VisitorState, after: VisitorState, seen: list[Seen], rules: Rule
         splits=after.splits,
         rules=rules,
     )
-    news = _news(before, after, change.sessions, seen, rules)
+    held = change.sessions
+    news = _news(before, after, held, seen, rules)
     news.difference_update(one.session_id for one in change.opened)
-    held = [
-        msgspec.structs.replace(one, changed=True) if one.session_id in news else one
-        for one in change.sessions
-    ]
+    if news:
+        held = [
+            msgspec.structs.replace(one, changed=True) if one.session_id in news else one
+            for one in held
+        ]
     newest_ms = max([before.newest_ms, *(one.at[0] for one in seen)])
     counts = _counted(before, after, change.sessions, seen, converted)
     bounded = kept(held, newest_ms, rules)
@@ -79,18 +81,25 @@ def sat(before: VisitorState, after: VisitorState, seen: list[Seen], rules: Rule
         active=counts.active,
         converting=counts.converting,
     )
+    records: list[Session] = []
+    if change.opened or change.gone or bounded.gone:
+        records = _records(now, change, bounded.gone)
+    return Sat(now, records, counts.rows, change.sessions)
+
+
+def _records(now: VisitorState, change: Change, beyond: list[SessionState]) -> list[Session]:
+    """What is published of sessions that opened, were merged away, or are not kept."""
     merged = [
         record_of(now, sessions.revised(one), merged_into=survivor) for one, survivor in change.gone
     ]
     new = {one.session_id for one in change.opened}
-    gone = {one.session_id for one in bounded.gone}
-    ended = [sessions.revised(one) if one.session_id not in new else one for one in bounded.gone]
-    records = [
+    gone = {one.session_id for one in beyond}
+    ended = [sessions.revised(one) if one.session_id not in new else one for one in beyond]
+    return [
         *merged,
         *(record_of(now, one) for one in change.opened if one.session_id not in gone),
         *(record_of(now, msgspec.structs.replace(one, closed=True)) for one in ended),
     ]
-    return Sat(now, records, counts.rows, change.sessions)
 
 
 def _news(
@@ -126,15 +135,20 @@ def _counted(
 ) -> Counted:
     """What the app's windows count of these events."""
     was_ms, is_ms = before.error_ms, after.error_ms
-    stay = {id(one) for one in before.sessions} & {id(one) for one in now if was_ms == is_ms}
+    same = 0  # so many of the first sessions are as they were: what they count cancels out
+    if was_ms == is_ms:
+        for one, is_now in zip(before.sessions, now, strict=False):
+            if one is not is_now:
+                break
+            same += 1
     times_ms = [one.event.timestamp_ms for one in seen]
     return counted(
         before.active,
         before.converting,
         times_ms=times_ms,
         converted_ms=[at for at, converts in zip(times_ms, converted, strict=True) if converts],
-        started_before_ms=[one.start[0] + was_ms for one in before.sessions if id(one) not in stay],
-        started_ms=[one.start[0] + is_ms for one in now if id(one) not in stay],
+        started_before_ms=[one.start[0] + was_ms for one in before.sessions[same:]],
+        started_ms=[one.start[0] + is_ms for one in now[same:]],
     )
 
 
