@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.http.service import EVENT, Service
-from trackstream.http.ids import new_id
+from trackstream.http.ids import new_cookie_id, new_id
 from trackstream.http.metrics import Metrics, merged, render
 from trackstream.storage.user_agents import UaParser
 
@@ -65,10 +65,17 @@ def test_ids_are_uuid7_and_each_is_new() -> None:
     assert found[0][:9] <= found[-1][:9]
 
 
-def test_a_forked_process_makes_ids_of_its_own() -> None:
+def test_ids_of_cookies_are_whole_and_each_is_new() -> None:
+    found = [new_cookie_id() for _ in range(1000)]
+    assert len(set(found)) == 1000
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{32}", one) for one in found)
+
+
+@pytest.mark.parametrize("maker", ["new_id", "new_cookie_id"])
+def test_a_forked_process_makes_ids_of_its_own(maker: str) -> None:
     code = (
-        "import os; from trackstream.http.ids import new_id; new_id(); os.fork();"
-        "os.write(1, new_id()[-16:].encode() + b' ')"
+        f"import os; from trackstream.http.ids import {maker} as new; new(); os.fork();"
+        "os.write(1, new()[-16:].encode() + b' ')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     ours, theirs = done.stdout.split()

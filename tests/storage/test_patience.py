@@ -10,7 +10,7 @@ from trackstream.storage.patience import Patience
 
 async def _sleeper(patience: Patience, seconds: float) -> str:
     try:
-        async with patience.limit():
+        with patience.limit():
             await asyncio.sleep(seconds)
     except TimeoutError:
         return "late"
@@ -53,7 +53,7 @@ async def test_a_cancellation_at_the_same_time_is_not_swallowed() -> None:
     patience = Patience(0.05)
 
     async def stubborn() -> None:
-        async with patience.limit():
+        with patience.limit():
             try:
                 await asyncio.sleep(PATIENCE_S)
             except asyncio.CancelledError:
@@ -67,7 +67,7 @@ async def test_a_cancellation_at_the_same_time_is_not_swallowed() -> None:
 
 async def test_what_a_block_raises_passes_even_if_it_was_late() -> None:
     async def failing() -> None:
-        async with Patience(0.02).limit():
+        with Patience(0.02).limit():
             try:
                 await asyncio.sleep(PATIENCE_S)
             except asyncio.CancelledError:
@@ -82,9 +82,8 @@ async def test_what_a_block_raises_passes_even_if_it_was_late() -> None:
 
 async def test_the_inner_of_two_ends_first() -> None:
     outer, inner = Patience(PATIENCE_S), Patience(0.02)
-    async with outer.limit():
+    with outer.limit():
         assert await _sleeper(inner, PATIENCE_S) == "late"
     outer, inner = Patience(0.02), Patience(PATIENCE_S)
-    with pytest.raises(TimeoutError):
-        async with outer.limit():
-            await _sleeper(inner, PATIENCE_S)
+    with pytest.raises(TimeoutError), outer.limit():
+        await _sleeper(inner, PATIENCE_S)

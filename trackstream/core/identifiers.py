@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from trackstream.core.addresses import address_of
@@ -126,6 +127,7 @@ def person_identifiers(event: RawEvent) -> list[str]:
     return found
 
 
+@lru_cache(maxsize=65_536)
 def fingerprint(ip: str | None, os_name: str | None) -> str | None:
     """The coarse probabilistic identifier: network prefix (/24, /64) and OS family.
 

@@ -117,12 +117,12 @@ def _kept(query: str) -> tuple[str, frozenset[str]]:
 
 def _added(named: frozenset[str], handed_on: Mapping[str, str]) -> str:
     """The parameters that are not `named`."""
-    pairs = []
-    for name, value in handed_on.items():
-        if name not in named:
-            plain = _PLAIN.fullmatch(value)
-            pairs.append(f"{name}={value if plain else quote_plus(value, errors='replace')}")
-    return "&".join(pairs)
+    pairs = list(handed_on.items())
+    if not named.isdisjoint(handed_on):
+        pairs = [pair for pair in pairs if pair[0] not in named]
+    if not _PLAIN.fullmatch("".join([value for _, value in pairs])):
+        pairs = [(name, quote_plus(value, errors="replace")) for name, value in pairs]
+    return "&".join([f"{name}={value}" for name, value in pairs])
 
 
 def _ascii(text: str) -> str:

@@ -63,8 +63,8 @@ _READ = frozenset(
 )  # fmt: skip
 """Names in a query whose values are taken as text."""
 _RECURRING = _READ.union(UTM_NAMES, ("cost", "currency", "screen"))
-_SUBJECTS = ("device", "cookie", "user", "gaid", "idfa", "idfv")
-"""Kinds of identifiers that an event's subject can be, preferred first: see `core.envelopes`."""
+_SUBJECTS = ("device:", "cookie:", "user:", "gaid:", "idfa:", "idfv:")
+"""Identifiers that an event's subject can be, preferred first: see `core.envelopes`."""
 OWN = ("touch_id", "at_ms", "identifiers", "click_id", "campaign.click_ids", "ip")
 """Fields of a touch that differ from one click on an ad to the next."""
 
@@ -233,11 +233,15 @@ def subject_of_touch(touch: Touch) -> str | None:
 
 def subject_among(identifiers: Sequence[str]) -> str | None:
     """The identifier that an event's subject can be, if there is one."""
-    by_kind = {one.partition(":")[0]: one for one in reversed(identifiers)}
-    for kind in _SUBJECTS:
-        if kind in by_kind:
-            return by_kind[kind]
-    return None
+    found = [one for one in identifiers if one.startswith(_SUBJECTS)]
+    if len(found) < 2:
+        return found[0] if found else None
+    return min(found, key=_preference)
+
+
+def _preference(identifier: str) -> int:
+    kind, colon, _ = identifier.partition(":")
+    return _SUBJECTS.index(kind + colon)
 
 
 def _given(query: Mapping[str, str]) -> dict[str, str]:

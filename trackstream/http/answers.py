@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from email.utils import formatdate
-from functools import lru_cache
+from functools import cache, lru_cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from aiohttp import HttpVersion11, web
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from multidict import CIMultiDict
 
 __all__ = ["Answer"]
+
+
+_CONTROLS = bytes([*range(32), 127])
+"""What no header has; aiohttp says so, or writes it."""
 
 
 class Answer(web.Response):
@@ -37,6 +42,8 @@ class Answer(web.Response):
     def __init__(self, status: int, headers: dict[str, str], body: bytes = b"") -> None:
         super().__init__(status=status, body=body)
         self._given = headers
+        self._content = body
+        self._closes = False
         self._hurries = False
         self._text = b""
         self._at_once: AbstractStreamWriter | None = None
@@ -59,23 +66,27 @@ class Answer(web.Response):
         """Whether the connection stays; None: not decided yet."""
         return super().keep_alive if self._at_once is None else True
 
+    def force_close(self) -> None:
+        """Have the connection end after it."""
+        self._closes = True
+        super().force_close()
+
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Make the head."""
         is_usual = (
             self._hurries
             and request.version == HttpVersion11
             and request.keep_alive
-            and super().keep_alive is None
+            and not self._closes
         )
-        values = "".join(self._given.values())
-        if not is_usual or not self._given or not values.isprintable():
+        given = "".join(self._given.values()).encode()
+        if not is_usual or not given or given != given.translate(None, _CONTROLS):
             _ = self.headers
             return await super().prepare(request)
-        body = self.body
-        content = body if isinstance(body, bytes) else b""
         fields = "".join([f"{name}: {value}\r\n" for name, value in self._given.items()])
-        head = f"HTTP/1.1 {self.status} {self.reason}\r\n{fields}Content-Length: {len(content)}\r\n"
-        self._text = f"{head}{_end(int(time.time()))}".encode() + content
+        length = f"Content-Length: {len(self._content)}\r\n"
+        head = f"{_line(self.status)}{fields}{length}{_end(int(time.time()))}"
+        self._text = head.encode() + self._content
         self._at_once = request.writer
         return self._at_once
 
@@ -85,6 +96,12 @@ class Answer(web.Response):
             await super().write_eof(data)
         else:
             await self._at_once.write_eof(self._text)
+
+
+@cache
+def _line(status: int) -> str:
+    """The first line."""
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
 
 
 @lru_cache(maxsize=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
@@ -22,8 +21,9 @@ from trackstream.core.touches import (
 )
 from trackstream.http.answers import Answer
 from trackstream.http.client import COOKIE, client_ip, cookie_of, header, objects
+from trackstream.http.ids import new_cookie_id
 from trackstream.http.links import link_of
-from trackstream.http.problems import Refusal, problem_response
+from trackstream.http.problems import Refusal, Verdict, problem_response
 from trackstream.http.repeats import Noted, sight_of
 from trackstream.http.steps import Message, Parts, deliver, not_yet, run_steps
 from trackstream.http.touch_bytes import TouchBytes
@@ -49,12 +49,23 @@ PIXEL = (
 _CLICK_TIMEOUT_S = 2.0
 """How long a visitor waits for the log; then the redirect goes out and the click is lost."""
 _DAY_S = 86_400
+_SECURE = "; Secure"
 _PURPOSES = tuple(map(istr, ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")))
 _AHEAD = re.compile(r"(?<![a-z])(?:prefetch|prerender|preview)(?![a-z])", re.IGNORECASE)
 _MAX_HEADER_CHARS = 1_024
 
 
 T = TypeVar("T")
+
+
+class Shared(msgspec.Struct, frozen=True, eq=False):
+    """What all clicks and impressions of a handler have in common."""
+
+    patience: Patience
+    """Of visitors who have clicked."""
+    touch_bytes: TouchBytes
+    cookie_end: str
+    """The attributes of the cookie over HTTP."""
 
 
 class Sighting(msgspec.Struct, eq=False):
@@ -66,9 +77,7 @@ class Sighting(msgspec.Struct, eq=False):
     query: dict[str, str]
     marks: dict[str, str]
     """Those of the query."""
-    patience: Patience
-    """Of a visitor who has clicked."""
-    touch_bytes: TouchBytes
+    shared: Shared
     link: TrackingLink | None = None
     visit: Visit | None = None
     new_cookie: str | None = None
@@ -88,8 +97,7 @@ def touch_handler(
     kind: Literal["click", "impression"], parts: Parts
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
     """The handler of `GET /v1/click` and `/c/{slug}`, or of `GET /v1/impression`."""
-    patience = Patience(_patience_s(parts))
-    touch_bytes = TouchBytes()
+    shared = Shared(Patience(_patience_s(parts)), TouchBytes(), _cookie_end(parts))
 
     async def handle(request: web.Request) -> web.Response:
         query = query_of(request.raw_path)
@@ -99,8 +107,7 @@ def touch_handler(
             now_ms=parts.clock_ms(),
             query=query,
             marks=marks(query),
-            patience=patience,
-            touch_bytes=touch_bytes,
+            shared=shared,
         )
         refusal = await run_steps(STEPS, sighting, parts)
         if refusal is not None:
@@ -113,7 +120,7 @@ def touch_handler(
     return handle
 
 
-async def _parse(sighting: Sighting, parts: Parts) -> Refusal | None:
+def _parse(sighting: Sighting, parts: Parts) -> Refusal | None:
     link = link_of(
         sighting.request.raw_path, sighting.query, parts.directory, now_ms=sighting.now_ms
     )
@@ -123,7 +130,7 @@ async def _parse(sighting: Sighting, parts: Parts) -> Refusal | None:
     return None
 
 
-async def _validate(sighting: Sighting, parts: Parts) -> Refusal | None:
+def _validate(sighting: Sighting, parts: Parts) -> Verdict:
     """Who came, where to, and whether it counts."""
     request, link = sighting.request, _known(sighting.link)
     user_agent = header(request, "User-Agent", _MAX_HEADER_CHARS)
@@ -133,7 +140,7 @@ async def _validate(sighting: Sighting, parts: Parts) -> Refusal | None:
     cookie_id = cookie_of(request) if may_track else None
     sets_cookie = may_track and sighting.kind == "click" and parts.settings.cookie_max_age_days > 0
     if sets_cookie and sighting.unrecorded is None:
-        cookie_id = sighting.new_cookie = cookie_id or secrets.token_urlsafe(24)
+        cookie_id = sighting.new_cookie = cookie_id or new_cookie_id()
     ip = client_ip(request)
     sighting.visit = Visit(
         at_ms=sighting.now_ms,
@@ -151,11 +158,11 @@ async def _validate(sighting: Sighting, parts: Parts) -> Refusal | None:
     sighting.touch_id = parts.new_id()
     may_repeat = sighting.kind == "click" and parts.settings.click_repeat_ms > 0
     if may_repeat and sighting.unrecorded is None:
-        await _refer_to_earlier(sighting, parts)
+        return _refer_to_earlier(sighting, parts)
     return None
 
 
-async def _refer_to_earlier(sighting: Sighting, parts: Parts) -> None:
+async def _refer_to_earlier(sighting: Sighting, parts: Parts) -> Refusal | None:
     """If it repeats another click, lead to the page of that, with the cookie of that."""
     visit, request = _known(sighting.visit), sighting.request
     sighting.sight = sight_of(visit.ip, request.raw_path, visit.user_agent)
@@ -164,21 +171,22 @@ async def _refer_to_earlier(sighting: Sighting, parts: Parts) -> None:
         sighting.sight, sighting.noted, parts.settings.click_repeat_ms
     )
     if earlier is None:
-        return
+        return None
     sighting.unrecorded = "repeat"
     _, cookie_id, sighting.click_id = Noted.of(earlier)
     if sighting.new_cookie is not None and cookie_of(request) is None:
         sighting.new_cookie = cookie_id  # one made for this click would be of no touch
+    return None
 
 
-async def _key(sighting: Sighting, _: Parts) -> Refusal | None:
+def _key(sighting: Sighting, _: Parts) -> Refusal | None:
     if sighting.unrecorded is not None:
         return None
     kind, link, visit, query = (
         sighting.kind, _known(sighting.link), _known(sighting.visit), sighting.query,
     )  # fmt: skip
     identifiers = identifiers_of(kind, visit, query, click_id=sighting.click_id)
-    value = sighting.touch_bytes.of(
+    value = sighting.shared.touch_bytes.of(
         kind,
         link,
         visit,
@@ -197,12 +205,14 @@ async def _key(sighting: Sighting, _: Parts) -> Refusal | None:
     return None
 
 
-async def _produce(sighting: Sighting, parts: Parts) -> Refusal | None:
-    if not sighting.messages:
-        return None
+def _produce(sighting: Sighting, parts: Parts) -> Verdict:
+    return _written(sighting, parts) if sighting.messages else None
+
+
+async def _written(sighting: Sighting, parts: Parts) -> Refusal | None:
     is_click = sighting.kind == "click"
     refusal = await deliver(
-        sighting.messages, parts, patience=sighting.patience if is_click else None
+        sighting.messages, parts, patience=sighting.shared.patience if is_click else None
     )
     if refusal is not None:
         sighting.unrecorded = "lost"
@@ -225,7 +235,7 @@ def _patience_s(parts: Parts) -> float:
     return max(_CLICK_TIMEOUT_S, spooling_s)
 
 
-async def _answer(sighting: Sighting, parts: Parts) -> Refusal | None:
+def _answer(sighting: Sighting, parts: Parts) -> Refusal | None:
     parts.metrics.touches.add((sighting.kind, sighting.unrecorded or "recorded"))
     headers = {"Cache-Control": "no-store"}
     if sighting.kind == "impression":
@@ -237,24 +247,31 @@ async def _answer(sighting: Sighting, parts: Parts) -> Refusal | None:
     if sighting.unrecorded is None:
         headers[CLICK_ID_HEADER] = sighting.click_id
     if sighting.new_cookie is not None:
-        headers["Set-Cookie"] = _set_cookie(sighting.new_cookie, sighting.request, parts)
+        headers["Set-Cookie"] = _set_cookie(sighting.new_cookie, sighting)
     sighting.response = Answer(302, headers)
     return None
 
 
-def _set_cookie(value: str, request: web.Request, parts: Parts) -> str:
-    """The tracking cookie: first-party, out of reach of scripts (RFC 6265, section 4.1)."""
+def _cookie_end(parts: Parts) -> str:
+    """What follows its id: first-party, out of reach of scripts (RFC 6265, section 4.1)."""
     settings = parts.settings
     max_age_s = settings.cookie_max_age_days * _DAY_S
     same_site = settings.cookie_same_site.capitalize()
-    text = f"{COOKIE}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite={same_site}"
+    text = f"; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite={same_site}"
     is_secure = (
         settings.cookie_secure == "always"
         or settings.cookie_same_site == "none"  # browsers refuse it otherwise
-        or request.secure
         or (settings.public_url or "").startswith("https:")
     )
-    return f"{text}; Secure" if is_secure else text
+    return f"{text}{_SECURE}" if is_secure else text
+
+
+def _set_cookie(value: str, sighting: Sighting) -> str:
+    """The tracking cookie."""
+    end = sighting.shared.cookie_end
+    if sighting.request.secure and not end.endswith(_SECURE):
+        end += _SECURE
+    return f"{COOKIE}={value}{end}"
 
 
 def _consents(sighting: Sighting, parts: Parts) -> bool:
@@ -272,7 +289,8 @@ def _is_prefetch(request: web.Request) -> bool:
     if request.method == "HEAD":
         return True
     headers = request.headers
-    return any(_AHEAD.search(headers[name]) for name in _PURPOSES if name in headers)
+    stated = [headers[name] for name in _PURPOSES if name in headers]
+    return any(map(_AHEAD.search, stated))
 
 
 def _known(value: T | None) -> T:

@@ -21,7 +21,7 @@ COOKIE = "trackstream_id"
 
 _COOKIE = re.compile(rf"(?:^|;)\s*{COOKIE}=\"?([A-Za-z0-9_-]{{16,64}})\"?\s*(?:;|$)")
 
-_OBJECTIONS = (istr("Sec-GPC"), istr("DNT"))
+_SEC_GPC, _DNT = istr("Sec-GPC"), istr("DNT")
 
 
 def client_ip(request: web.Request) -> str | None:
@@ -52,4 +52,5 @@ def objects(request: web.Request) -> bool:
     Source: Global Privacy Control, https://www.w3.org/TR/gpc/ (`Sec-GPC: 1`); Tracking Preference
     Expression, https://www.w3.org/TR/tracking-dnt/ (`DNT: 1`), which it came after.
     """
-    return any(request.headers.get(name, "").strip() == "1" for name in _OBJECTIONS)
+    stated = request.headers.get
+    return "1" in (stated(_SEC_GPC, "").strip(), stated(_DNT, "").strip())

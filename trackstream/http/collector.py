@@ -22,7 +22,7 @@ from trackstream.http.ingest import DIALECTS, Kind
 from trackstream.http.openapi.views import description_routes
 from trackstream.http.operators import for_operators
 from trackstream.http.posts import always, post_handler
-from trackstream.http.problems import Refusal, no_route, problem_response, unexpected
+from trackstream.http.problems import Refusal, no_route, problem_response, settled, unexpected
 from trackstream.http.registry import registry_routes
 from trackstream.http.segment import segment_handlers
 from trackstream.http.segment_settings import metrics_handler, settings_handler
@@ -207,4 +207,4 @@ def problems(refused: Callable[[str, int], None], guard: Guard | None = None) ->
 
 async def _kept_out(request: web.Request, guard: Guard) -> Refusal | None:
     seen = guard.seen(request)
-    return seen if isinstance(seen, Refusal) else await guard.admit(seen)
+    return seen if isinstance(seen, Refusal) else await settled(guard.admit(seen))

@@ -20,8 +20,7 @@ from trackstream.http.problems import Refusal
 from trackstream.http.steps import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
+    from trackstream.http.problems import Verdict
     from trackstream.http.steps import Parts
 
 __all__ = ["Dialect", "Item", "Post", "batch_refusal", "id_maker", "idempotency_base"]
@@ -61,8 +60,8 @@ class Dialect:
         write_key: finds the write key in an inflated body; None where it is never there.
     """
 
-    validate: Callable[[Post, Parts], Awaitable[Refusal | None]]
-    answer: Callable[[Post, Parts], Awaitable[Refusal | None]]
+    validate: Callable[[Post, Parts], Verdict]
+    answer: Callable[[Post, Parts], Verdict]
     refused: Callable[[Refusal], web.Response]
     write_key: Callable[[bytes], str | None] | None = None
 

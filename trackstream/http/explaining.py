@@ -12,7 +12,7 @@ from trackstream.core.reasons import Reason
 from trackstream.core.texts import has_controls
 from trackstream.http.authentication import Caller, authenticate
 from trackstream.http.bodies import read_body
-from trackstream.http.problems import Refusal, problem_response
+from trackstream.http.problems import Refusal, problem_response, settled
 from trackstream.http.steps import not_yet
 from trackstream.storage.errors import NotFoundError, StorageUnavailableError
 
@@ -57,7 +57,7 @@ async def _reader(request: web.Request, parts: Parts) -> Caller | Refusal:
     )
     if isinstance(caller, Refusal):
         return not_yet(caller, parts)
-    limited = None if parts.guard is None else await parts.guard.admit_key(caller.key_id)
+    limited = None if parts.guard is None else await settled(parts.guard.admit_key(caller.key_id))
     return limited or caller
 
 

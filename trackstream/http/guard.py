@@ -11,8 +11,8 @@ from trackstream.http.client import client_ip
 from trackstream.http.cors import show_to_origin
 from trackstream.http.forwarding import origin_of
 from trackstream.http.networks import Networks
-from trackstream.http.problems import Refusal, problem_response
-from trackstream.storage.limits import Limits, Rate
+from trackstream.http.problems import Refusal, Verdict, problem_response, settled
+from trackstream.storage.limits import Allowance, Limits, Rate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -58,7 +58,7 @@ class Guard:
             host=origin.host or request.host,
         )
 
-    async def admit(self, request: web.Request) -> Refusal | None:
+    def admit(self, request: web.Request) -> Verdict:
         """Whether the address may send now."""
         address = client_ip(request)
         if address is None or address in self._allowed:
@@ -67,17 +67,25 @@ class Guard:
             return Refusal(Reason.FORBIDDEN, "nothing is taken from this address")
         if self._per_ip is None:
             return None
-        return await self._limited("ip", _site(address), self._per_ip)
+        return self._limited("ip", _site(address), self._per_ip)
 
-    async def admit_key(self, key_id: str) -> Refusal | None:
+    def admit_key(self, key_id: str) -> Verdict:
         """Whether the key may be used now."""
         if self._per_key is None:
             return None
-        return await self._limited("key", key_id, self._per_key)
+        return self._limited("key", key_id, self._per_key)
 
-    async def _limited(self, policy: str, name: str, rate: Rate) -> Refusal | None:
+    def _limited(self, policy: str, name: str, rate: Rate) -> Verdict:
+        allowance = self._limits.take_at_once(f"{policy}:{name}", rate)
+        if allowance is None:
+            return self._limited_later(policy, name, rate)
+        return self._refusal(allowance, policy, rate)
+
+    async def _limited_later(self, policy: str, name: str, rate: Rate) -> Refusal | None:
+        return self._refusal(await self._limits.take(f"{policy}:{name}", rate), policy, rate)
+
+    def _refusal(self, allowance: Allowance, policy: str, rate: Rate) -> Refusal | None:
         """None, or a refusal with the fields of draft-ietf-httpapi-ratelimit-headers-09."""
-        allowance = await self._limits.take(f"{policy}:{name}", rate)
         if allowance.allowed:
             return None
         wait_s = max(1, math.ceil(allowance.wait_s))
@@ -105,7 +113,8 @@ def guarded(
         if isinstance(seen, Refusal):
             refusal: Refusal | None = seen
         else:
-            request, refusal = seen, await guard.admit(seen)
+            request, verdict = seen, guard.admit(seen)
+            refusal = None if verdict is None else await settled(verdict)
         if refusal is None:
             return await handler(request)
         parts.metrics.refusals.add((refusal.reason,))

@@ -1,11 +1,12 @@
-"""New ids: UUID version 7, which sort by the time at which they were made."""
+"""New ids: UUID version 7, which sort by the time at which they were made, and those of cookies."""
 
 from __future__ import annotations
 
 import os
 import time
+from base64 import urlsafe_b64encode
 
-__all__ = ["new_id"]
+__all__ = ["new_cookie_id", "new_id"]
 
 _DRAWN_AT_ONCE = 256
 _END = b"7rrr-vrrr-rrrrrrrrrrrr "
@@ -17,6 +18,10 @@ _pool: list[str] = []
 """Ends of ids, drawn ahead: a call of the kernel's for each costs more than all the rest of it.
 Taking one from a list is atomic, so threads may share it; a forked child draws its own."""
 os.register_at_fork(after_in_child=_pool.clear)
+_cookies: list[str] = []
+"""The same for ids of cookies."""
+os.register_at_fork(after_in_child=_cookies.clear)
+_COOKIE_BYTES, _COOKIE_CHARS = 24, 32
 
 
 def new_id() -> str:
@@ -39,3 +44,14 @@ def _draw() -> str:
     drawn = ends.decode().split()
     _pool.extend(drawn[1:])
     return drawn[0]
+
+
+def new_cookie_id() -> str:
+    """192 random bits in 32 letters, digits, `-` and `_`."""
+    try:
+        return _cookies.pop()
+    except IndexError:
+        drawn = urlsafe_b64encode(os.urandom(_COOKIE_BYTES * _DRAWN_AT_ONCE)).decode()
+    ends = range(_COOKIE_CHARS, len(drawn), _COOKIE_CHARS)
+    _cookies.extend([drawn[end : end + _COOKIE_CHARS] for end in ends])
+    return drawn[:_COOKIE_CHARS]

@@ -37,11 +37,11 @@ _READ = frozenset({"app_id", "events", "sent_at", "writeKey"})
 """What a batch of ours has."""
 
 
-async def _validate_event(post: Post, parts: Parts) -> Refusal | None:
+def _validate_event(post: Post, parts: Parts) -> Refusal | None:
     return _validate_one(post, None, parts)
 
 
-async def _validate_install(post: Post, parts: Parts) -> Refusal | None:
+def _validate_install(post: Post, parts: Parts) -> Refusal | None:
     return _validate_one(post, "install", parts)
 
 
@@ -59,7 +59,7 @@ def _validate_one(post: Post, default_name: str | None, parts: Parts) -> Refusal
     return None
 
 
-async def _validate_batch(post: Post, parts: Parts) -> Refusal | None:
+def _validate_batch(post: Post, parts: Parts) -> Refusal | None:
     refusal = _check_app(post, parts)
     if refusal is not None:
         return refusal
@@ -114,7 +114,7 @@ def _item(
     return Item(value, value, result, "/v1/event")
 
 
-async def _answer_batch(post: Post, _: Parts) -> Refusal | None:
+def _answer_batch(post: Post, _: Parts) -> Refusal | None:
     refused = sum(isinstance(item.result, tuple) for item in post.items)
     answer = {
         "accepted": len(post.items) - refused,
@@ -125,7 +125,7 @@ async def _answer_batch(post: Post, _: Parts) -> Refusal | None:
     return None
 
 
-async def _answer_event(post: Post, _: Parts) -> Refusal | None:
+def _answer_event(post: Post, _: Parts) -> Refusal | None:
     post.response = _json({"event_id": _single(post).event.event_id, "status": "accepted"})
     return None
 

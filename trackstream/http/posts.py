@@ -15,7 +15,7 @@ from trackstream.http.authentication import authenticate
 from trackstream.http.client import client_ip, header
 from trackstream.http.cors import show_to_origin
 from trackstream.http.dialects import Post
-from trackstream.http.problems import Refusal
+from trackstream.http.problems import Refusal, Verdict, settled
 from trackstream.http.rejections import original, rejected_message
 from trackstream.http.steps import Message, Parts, deliver, not_yet, run_steps
 from trackstream.http.verdicts import sentence
@@ -120,7 +120,8 @@ async def _authenticate(post: Post, parts: Parts) -> Refusal | None:
     if isinstance(caller, Refusal):
         return not_yet(caller, parts)
     if parts.guard is not None:
-        refusal = await parts.guard.admit_key(caller.key_id)
+        verdict = parts.guard.admit_key(caller.key_id)
+        refusal = None if verdict is None else await settled(verdict)
         if refusal is not None:
             return refusal
     post.caller = caller
@@ -135,7 +136,7 @@ def _inflated(post: Post, most_bytes: int) -> bytes | Refusal:
     return post.inflated
 
 
-async def _parse(post: Post, parts: Parts) -> Refusal | None:
+def _parse(post: Post, parts: Parts) -> Refusal | None:
     refusal = bodies.media_refusal(post.request)
     if refusal is not None:
         return refusal
@@ -151,11 +152,11 @@ async def _parse(post: Post, parts: Parts) -> Refusal | None:
     return None
 
 
-async def _validate(post: Post, parts: Parts) -> Refusal | None:
-    return await post.dialect.validate(post, parts)
+def _validate(post: Post, parts: Parts) -> Verdict:
+    return post.dialect.validate(post, parts)
 
 
-async def _key(post: Post, parts: Parts) -> Refusal | None:
+def _key(post: Post, parts: Parts) -> Refusal | None:
     caller = post.known
     groups: dict[tuple[bool, bool], list[ParsedEvent]] = {}
     for item in post.items:
@@ -203,11 +204,11 @@ def _messages(envelope: Envelope) -> list[Message]:
     return [message for half in parted for message in _messages(half)]
 
 
-async def _produce(post: Post, parts: Parts) -> Refusal | None:
-    return await deliver(post.messages, parts)
+def _produce(post: Post, parts: Parts) -> Verdict:
+    return deliver(post.messages, parts)
 
 
-async def _answer(post: Post, parts: Parts) -> Refusal | None:
+def _answer(post: Post, parts: Parts) -> Verdict:
     accepted = 0
     for item in post.items:
         if isinstance(item.result, ParsedEvent):
@@ -216,7 +217,7 @@ async def _answer(post: Post, parts: Parts) -> Refusal | None:
             for problem in item.result:
                 parts.metrics.refusals.add((problem.reason,))
     parts.metrics.events.add((post.route,), accepted)
-    return await post.dialect.answer(post, parts)
+    return post.dialect.answer(post, parts)
 
 
 async def _refuse(post: Post, refusal: Refusal, parts: Parts) -> web.Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,15 @@ from trackstream.core.texts import clean
 if TYPE_CHECKING:
     from trackstream.core.fields import Problem
 
-__all__ = ["Refusal", "as_json", "no_route", "problem_response", "unexpected"]
+__all__ = [
+    "Refusal",
+    "Verdict",
+    "as_json",
+    "no_route",
+    "problem_response",
+    "settled",
+    "unexpected",
+]
 
 RETRY_AFTER_S = 5
 """When to come back after 429 and 503, unless the refusal says."""
@@ -30,6 +39,16 @@ class Refusal:
     problems: tuple[Problem, ...] = ()
     retry_after_s: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
+
+
+Verdict = Refusal | Awaitable[Refusal | None] | None
+"""None when it may go on. What has to wait for something hands back an awaitable of the same: most
+need not, and each wait costs as much as what is looked at."""
+
+
+async def settled(verdict: Verdict) -> Refusal | None:
+    """What it comes to."""
+    return verdict if verdict is None or isinstance(verdict, Refusal) else await verdict
 
 
 def as_json(problems: tuple[Problem, ...]) -> list[dict[str, str]]:

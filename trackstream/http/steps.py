@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -12,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from trackstream.core.reasons import Reason
 from trackstream.http.ids import new_id
 from trackstream.http.metrics import Metrics
-from trackstream.http.problems import Refusal, problem_response
+from trackstream.http.problems import Refusal, Verdict, problem_response
 from trackstream.ports import Undelivered, Unwritten
 from trackstream.storage.errors import StorageUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Sequence
 
     from aiohttp import web
 
@@ -123,7 +124,7 @@ class Parts:
     version: str = field(default_factory=lambda: installed_version("trackstream"))
 
 
-Step = tuple[str, "Callable[[T, Parts], Awaitable[Refusal | None]]"]
+Step = tuple[str, Callable[[T, "Parts"], Verdict]]
 
 
 async def run_steps(steps: Sequence[Step[T]], subject: T, parts: Parts) -> Refusal | None:
@@ -131,7 +132,11 @@ async def run_steps(steps: Sequence[Step[T]], subject: T, parts: Parts) -> Refus
     now_s, observe = time.perf_counter, parts.metrics.steps.observe
     began_s = now_s()
     for name, step in steps:
-        refusal = await step(subject, parts)
+        verdict = step(subject, parts)
+        if verdict is None or isinstance(verdict, Refusal):
+            refusal = verdict
+        else:
+            refusal = await verdict
         ended_s = now_s()
         observe(name, ended_s - began_s)
         began_s = ended_s
@@ -151,7 +156,7 @@ async def deliver(
         if patience is None:
             await parts.sink.send(messages)
         else:
-            async with patience.limit():
+            with patience.limit():
                 await parts.sink.send(messages)
     except Unwritten:
         return Refusal(Reason.UNAVAILABLE, "nothing of this was written: send the same again")

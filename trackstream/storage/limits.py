@@ -112,30 +112,38 @@ class Limits:
         """Close the connections."""
         await self._redis.close()
 
-    async def take(self, name: str, rate: Rate) -> Allowance:
-        """One token of the bucket with this name."""
+    def take_at_once(self, name: str, rate: Rate) -> Allowance | None:
+        """One token of the bucket with this name; None if it has to be waited for (`take`)."""
         held = self._held.get(name)
         if held is None:
             held = self._held[name] = _Held()
             if len(self._held) > _KEPT:
                 self._held.popitem(last=False)
+        now_s = self._clock_s()
+        if now_s >= held.credit_ends_s:
+            held.owed, held.credit = 0, int(rate.per_s * _CREDIT_FRACTION)
+            held.credit_ends_s = now_s + _LEASE_S
+            self._held.move_to_end(name)
+        if held.tokens and now_s < held.lease_ends_s:
+            held.tokens -= 1
+            return Allowance(True, held.remaining + held.tokens, 0)
+        if now_s < held.denied_until_s:
+            return Allowance(False, 0, held.denied_until_s - now_s)
+        if held.asking is None and held.credit and self._redis.usable:
+            held.credit -= 1
+            held.owed += 1
+            return Allowance(True, rate.capacity, 0)
+        return None
+
+    async def take(self, name: str, rate: Rate) -> Allowance:
+        """One token of the bucket with this name."""
         while True:
-            now_s = self._clock_s()
-            if now_s >= held.credit_ends_s:
-                held.owed, held.credit = 0, int(rate.per_s * _CREDIT_FRACTION)
-                held.credit_ends_s = now_s + _LEASE_S
-                self._held.move_to_end(name)
-            if held.tokens and now_s < held.lease_ends_s:
-                held.tokens -= 1
-                return Allowance(True, held.remaining + held.tokens, 0)
-            if now_s < held.denied_until_s:
-                return Allowance(False, 0, held.denied_until_s - now_s)
+            allowance = self.take_at_once(name, rate)
+            if allowance is not None:
+                return allowance
+            held = self._held[name]
             if held.asking is not None:
                 await asyncio.shield(held.asking)
-            elif held.credit and self._redis.usable:
-                held.credit -= 1
-                held.owed += 1
-                return Allowance(True, rate.capacity, 0)
             else:
                 await self._ask(name, held, rate)
 

@@ -90,7 +90,7 @@ class KafkaSink:
         lanes: Lanes | None = None
         prefix = self._settings.topic_prefix
         try:
-            async with self._patience.limit():
+            with self._patience.limit():
                 lanes = self._lanes or await self._connected()
                 await lanes.send([(prefix + topic, key, value) for topic, key, value in messages])
         except (TimeoutError, KafkaTimeoutError) as error:

@@ -19,7 +19,7 @@ __all__ = ["Patience"]
 
 
 class Patience:
-    """Makes `async with patience.limit():` blocks, which raise TimeoutError when time is over.
+    """Makes `with patience.limit():` blocks, which raise TimeoutError when time is over.
 
     As `asyncio.timeout`: the task inside is cancelled, and the TimeoutError raised outside. Of one
     event loop.
@@ -77,7 +77,7 @@ class Limit:
             self._expired = True
             self.task.cancel()
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         """Begin.
 
         Raises:
@@ -91,7 +91,7 @@ class Limit:
         self._patience.begin(self)
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         """End.

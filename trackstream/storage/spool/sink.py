@@ -153,7 +153,7 @@ class SpooledSink:
             # what no spool will take is given up no sooner than without one
             patience = self._patience if self.accepting else self._long_patience
             try:
-                async with patience.limit():
+                with patience.limit():
                     await self._sink.send(messages)
             except UnwritableError:
                 raise
@@ -178,7 +178,7 @@ class SpooledSink:
             Undelivered: it was not, or Kafka did not acknowledge, in time.
         """
         try:
-            async with self._long_patience.limit():
+            with self._long_patience.limit():
                 if self._queue is not None:
                     await self._queue.emptied.wait()
                 await self._sink.send(messages)
