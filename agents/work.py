@@ -28,7 +28,7 @@ from tables.counters import add, plus
 from trackstream import codec
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from agents.metrics import Metrics
     from agents.transport import Producer
@@ -40,6 +40,8 @@ __all__ = ["Effects", "TooLargeError", "UnwritableError", "Work"]
 S = TypeVar("S", bound=msgspec.Struct)
 Place = tuple["StateTable[Any]", int]
 """A table and a partition of it."""
+Taken = tuple["StateTable[Any]", int, str]
+"""A key that was taken out of its table's index of what is due, and its partition."""
 Encoded = list[tuple[str, Any, bytes | None]]
 """Keys, their states, and these as bytes."""
 _ROOM_BYTES = 256
@@ -123,9 +125,7 @@ class Effects:
 
     def drop(self) -> None:
         """Nothing of it is to be done: what was due still is."""
-        for table, key in self.taken:
-            if table.due is not None:
-                table.due.put(self.partition, key, table.load(self.partition, key))
+        _put_back((table, self.partition, key) for table, key in self.taken)
 
     def include(self, other: Effects) -> None:
         """Take over the effects of a part of this message that was handled by itself."""
@@ -163,7 +163,9 @@ class Work:
         self._states: dict[Place, dict[str, Any]] = {}
         self._records: list[Outgoing] = []
         self._tallies: list[tuple[str, int, dict[str, str]]] = []
-        self._absorbed: list[Effects] = []
+        # Not the effects themselves: they know this batch, and what is in a circle stays, with all
+        # of its states, until Python looks for circles.
+        self._taken: list[Taken] = []
         self._encoded: dict[Place, Encoded] | None = None
 
     def load(self, table: StateTable[S], partition: int, key: str) -> S | None:
@@ -182,7 +184,7 @@ class Work:
         """Take over what one message does, after it was handled to its end."""
         self._encoded = None
         self._tallies += effects.tallies
-        self._absorbed.append(effects)
+        self._taken += [(table, effects.partition, key) for table, key in effects.taken]
         for place, states in effects.states.items():
             self._states.setdefault(place, {}).update(states)
         self._records += effects.records
@@ -226,8 +228,7 @@ class Work:
 
     def drop(self) -> None:
         """Nothing of it is to be done: what was due still is."""
-        for effects in self._absorbed:
-            effects.drop()
+        _put_back(self._taken)
 
     async def commit(self, producer: Producer, metrics: Metrics, agent: str) -> None:
         """Write everything, in the order that the module describes.
@@ -268,3 +269,10 @@ class Work:
         last = await producer.deliver([*records, *changelog])
         for (table, partition), held in changes.items():
             table.apply(partition, held, offset=last[table.changelog_topic_name, partition])
+
+
+def _put_back(taken: Iterable[Taken]) -> None:
+    """What was due still is."""
+    for table, partition, key in taken:
+        if table.due is not None:
+            table.due.put(partition, key, table.load(partition, key))

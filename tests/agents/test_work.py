@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -90,6 +92,18 @@ async def test_the_same_message_again_counts_no_more(app: Application) -> None:
     row = app.state_tables.campaign_activity.load(0, "t|0|demo|c")
     assert row is not None
     assert row.clicks == 1
+
+
+def test_a_batch_and_its_states_are_gone_with_it(app: Application) -> None:
+    work = work_on(app)
+    known = weakref.ref(work)
+
+    gc.disable()
+    try:
+        del work
+        assert known() is None
+    finally:
+        gc.enable()
 
 
 def test_a_later_message_sees_what_an_earlier_one_of_its_batch_did(app: Application) -> None:
