@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from functools import lru_cache
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from aiokafka.errors import ConsumerStoppedError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from mode import Service
 from mode.utils.queues import FlowControlEvent
 
 from trackstream.core import murmur
@@ -26,12 +28,22 @@ if TYPE_CHECKING:
     from faust.transport.consumer import RecordMap
     from mode import ServiceT
 
-__all__ = ["Consumer", "FlowControl", "Outgoing", "Producer", "Transport", "partition_of"]
+__all__ = [
+    "Consumer",
+    "FlowControl",
+    "Outgoing",
+    "Pauses",
+    "Producer",
+    "StoodStillError",
+    "Transport",
+    "partition_of",
+]
 
 
 T = TypeVar("T")
 
 _FETCH_WAIT_MS = 100
+_LOOK_EVERY_S = 0.25
 _YIELD_EVERY = 100
 _ASK_S = 5.0
 
@@ -64,9 +76,11 @@ class Producer(driver.Producer):
             The offset of the last record of each (topic, partition).
 
         Raises:
+            StoodStillError: This process stood still for so long that others may have taken over.
             aiokafka.errors.KafkaError: At least one was not acknowledged within the producer's
                 request timeout, or was refused. The others may have been written.
         """
+        cast("Consumer", self.app.consumer).refuse_after_pause()
         grouped: defaultdict[tuple[str, int], list[Outgoing]] = defaultdict(list)
         counts: dict[str, int] = {}
         producer: AIOKafkaProducer = self._ensure_producer()
@@ -113,7 +127,46 @@ async def _settled(writes: Iterable[Awaitable[T]]) -> list[T]:
     return done
 
 
+class StoodStillError(Exception):
+    """What was handled before a long pause must not be written: others have its partitions."""
+
+
+class Pauses:
+    """Whether a process stood still, from which on its membership in the group may be over.
+
+    Args:
+        longest_s: A pause that harms nobody.
+    """
+
+    def __init__(self, longest_s: float) -> None:
+        self._longest_s = longest_s
+        self._seen_s = monotonic()
+        self._paused_in: int | None = None
+
+    def look(self, generation: int, *, at_s: float) -> None:
+        """To be called all the time by who says that we are there; generation: of the group."""
+        if at_s - self._seen_s > self._longest_s:
+            self._paused_in = generation
+        self._seen_s = at_s
+
+    def refuse(self, generation: int, *, at_s: float) -> None:
+        """Raise StoodStillError if there was such a pause in this generation, or is one now."""
+        pause_s = at_s - self._seen_s
+        if pause_s > self._longest_s or self._paused_in == generation:
+            raise StoodStillError(f"stood still for more than {self._longest_s:g} s")
+
+
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
+    pauses: Pauses | None = None
+
+    @Service.task
+    async def _notice_pauses(self) -> None:
+        """In this thread, which tells the group that we are there."""
+        self.pauses = Pauses(self.app.conf.producer_request_timeout)
+        while not self.should_stop:
+            self.pauses.look(self.app.consumer_generation_id, at_s=monotonic())
+            await asyncio.sleep(_LOOK_EVERY_S)
+
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         # Faust fixes 1.5 s. A connection answers in order, so whatever is asked behind an idle
@@ -168,6 +221,12 @@ class Consumer(driver.Consumer):
             TimeoutError: It does not answer.
         """
         return await cast("_ConsumerThread", self._thread).read_of(topics)
+
+    def refuse_after_pause(self) -> None:
+        """Raise StoodStillError if what is in hand may be another worker's by now."""
+        pauses = cast("_ConsumerThread", self._thread).pauses
+        if pauses is not None:
+            pauses.refuse(self.app.consumer_generation_id, at_s=monotonic())
 
     async def wait_empty(self) -> None:
         """Wait until the batches in hand are acknowledged; not after a crash.

@@ -55,10 +55,11 @@ async def test_sessions_that_another_opened_meanwhile_are_closed(
             finally:
                 one.signal(signal.SIGCONT)
             await log.until(lambda log: len(_having(log, "closed")) == 2 * _DEVICES)
-            await until_all_own(one, two)
     finally:
         codes = one.stop(), two.stop()
-    assert codes == (0, 0), one.log()
+    # Where it had begun to handle what it read, it stops instead of writing that.
+    assert codes[0] == 0 or "StoodStillError" in one.log(), one.log()
+    assert codes[1] == 0, two.log()
 
 
 def _is_closed(worker: Worker, path: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from time import monotonic
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -15,7 +16,15 @@ from aiokafka.errors import MessageSizeTooLargeError
 from faust.types import TP
 from mode.utils.queues import FlowControlQueue
 
-from agents.transport import Consumer, FlowControl, Outgoing, Producer, _ConsumerThread
+from agents.transport import (
+    Consumer,
+    FlowControl,
+    Outgoing,
+    Pauses,
+    Producer,
+    StoodStillError,
+    _ConsumerThread,
+)
 from trackstream.application import create_app
 from trackstream.storage.topics import bootstrap_servers
 
@@ -23,6 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trackstream.settings import Settings
+
+
+RUNNING: Any = SimpleNamespace(consumer=SimpleNamespace(refuse_after_pause=lambda: None))
+"""As far as a producer looks at its app."""
 
 
 async def test_what_has_arrived_stays_when_the_flow_is_resumed() -> None:
@@ -114,6 +127,22 @@ async def _at_once(method: Any, *arguments: Any) -> Any:
     return await method(*arguments)
 
 
+def test_what_was_handled_before_a_long_pause_is_not_written() -> None:
+    pauses = Pauses(4.0)
+    begun_s = monotonic()
+    pauses.look(1, at_s=begun_s)
+    pauses.refuse(1, at_s=begun_s + 3.9)
+    with pytest.raises(StoodStillError):  # whoever wakes first
+        pauses.refuse(1, at_s=begun_s + 9)
+    pauses.look(1, at_s=begun_s + 9)
+    with pytest.raises(StoodStillError):
+        pauses.refuse(1, at_s=begun_s + 9.1)
+    pauses.look(1, at_s=begun_s + 9.3)
+    with pytest.raises(StoodStillError):
+        pauses.refuse(1, at_s=begun_s + 9.4)
+    pauses.refuse(2, at_s=begun_s + 9.4)  # what was read since it has joined again
+
+
 async def test_a_failure_is_told_when_no_other_write_is_under_way() -> None:
     """What is written next may replace what these write."""
     written: list[int] = []
@@ -125,7 +154,7 @@ async def test_a_failure_is_told_when_no_other_write_is_under_way() -> None:
         written.append(len(records))
         return 0
 
-    writing: Any = SimpleNamespace(_ensure_producer=lambda: None, _write=write)
+    writing: Any = SimpleNamespace(app=RUNNING, _ensure_producer=lambda: None, _write=write)
     with pytest.raises(MessageSizeTooLargeError):
         await Producer.deliver(writing, [Outgoing("t", n, b"k", b"v") for n in range(3)])
     assert written == [1, 1]
@@ -142,7 +171,9 @@ async def test_a_record_larger_than_its_topic_takes_is_refused(
     await admin.close()
     producer = AIOKafkaProducer(bootstrap_servers=servers, max_batch_size=50_000, acks="all")
     await producer.start()
-    written: Any = SimpleNamespace(_ensure_producer=lambda: producer, _write=Producer._write)
+    written: Any = SimpleNamespace(
+        app=RUNNING, _ensure_producer=lambda: producer, _write=Producer._write
+    )
     try:
         small = [Outgoing(topic, 0, b"k", b"x" * 1_000) for _ in range(200)]
         large = Outgoing(topic, 1, b"k", b"x" * 200_000)
