@@ -7,11 +7,15 @@ elsewhere get the schemas as published, logical types included.
 
 from __future__ import annotations
 
+import io
 import struct
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+from fastavro import parse_schema, schemaless_reader
+
 import schemas
-from trackstream import avro, avro_reading
+from trackstream.avro import compiled
 from trackstream.core import records
 from trackstream.outlines import Outlines
 
@@ -38,16 +42,14 @@ def _without_logical_types(schema: Any) -> Any:
     return schema
 
 
-_CLASSES = {name: getattr(records, name) for name in records.__all__}
-_READERS = {
-    one.id: (one.record, avro_reading.compiled(_without_logical_types(one.schema), _CLASSES))
+_PARSED: dict[int, tuple[type[records.Record], Any]] = {
+    one.id: (getattr(records, one.record), parse_schema(_without_logical_types(one.schema)))
     for one in schemas.load().schemas
 }
-"""By schema: the record's name, and what reads the body."""
 _NEWEST = [schemas.load().latest(name) for name in {one.record for one in schemas.load().schemas}]
 _BODIES = {getattr(records, one.record): _without_logical_types(one.schema) for one in _NEWEST}
 _HEADERS = {getattr(records, one.record): _HEADER.pack(_MAGIC, one.id) for one in _NEWEST}
-_WRITERS = {cls: (_HEADERS[cls], avro.compiled(schema)) for cls, schema in _BODIES.items()}
+_WRITERS = {cls: (_HEADERS[cls], compiled(schema)) for cls, schema in _BODIES.items()}
 """By class: the header, and what writes the body."""
 
 
@@ -75,16 +77,15 @@ def decode(data: bytes | None) -> records.Record:
     magic, schema_id = _HEADER.unpack_from(data)
     if magic != _MAGIC:
         raise UndecodableError(f"not in Confluent framing: first byte is {magic}")
-    if schema_id not in _READERS:
+    if schema_id not in _PARSED:
         raise UndecodableError(f"schema id {schema_id} is not in the manifest")
-    name, read = _READERS[schema_id]
-    record: records.Record
+    cls, schema = _PARSED[schema_id]
+    body = io.BytesIO(data)
+    body.seek(_HEADER.size)
     try:
-        record, end = read(data, _HEADER.size)
-    except Exception as error:  # of many kinds, on broken bytes
-        raise UndecodableError(f"broken {name}: {error}") from error
-    if end > len(data):
-        raise UndecodableError(f"broken {name}: it ends too soon")
-    if end != len(data):
-        raise UndecodableError(f"{len(data) - end} bytes after the record")
+        record = msgspec.convert(schemaless_reader(body, schema, None), cls)
+    except Exception as error:  # fastavro raises many kinds on broken bytes
+        raise UndecodableError(f"broken {cls.__name__}: {error}") from error
+    if body.tell() != len(data):
+        raise UndecodableError(f"{len(data) - body.tell()} bytes after the record")
     return record
