@@ -83,9 +83,10 @@ class Answer(web.Response):
         if not is_usual or not given or given != given.translate(None, _CONTROLS):
             _ = self.headers
             return await super().prepare(request)
-        fields = "".join([f"{name}: {value}\r\n" for name, value in self._given.items()])
-        length = f"Content-Length: {len(self._content)}\r\n"
-        head = f"{_line(self.status)}{fields}{length}{_end(int(time.time()))}"
+        fields = "\r\n".join(map(": ".join, self._given.items()))
+        length = len(self._content)
+        end = _end(int(time.time()))
+        head = f"{_line(self.status)}{fields}\r\nContent-Length: {length}\r\n{end}"
         self._text = head.encode() + self._content
         self._at_once = request.writer
         return self._at_once

@@ -288,8 +288,7 @@ def _is_prefetch(request: web.Request) -> bool:
     """
     if request.method == "HEAD":
         return True
-    headers = request.headers
-    stated = [headers[name] for name in _PURPOSES if name in headers]
+    stated = filter(None, map(request.headers.get, _PURPOSES))
     return any(map(_AHEAD.search, stated))
 
 
