@@ -138,6 +138,26 @@ def test_a_missing_answer_is_waited_for_until_the_deadline_then_named_then_revis
     assert again.attribution == out.attribution
 
 
+def test_a_replay_of_the_log_does_not_end_the_waiting_for_an_answer() -> None:
+    asked = conversion("c", 50, ["device:a"])
+    first = Answer(conversion=asked, identifier="device:a", depth=0)
+    linked = Answer(conversion=asked, identifier="device:a", links=["user:b"])
+    clicked = touch("t", 40, ["user:b"])
+    last = Answer(conversion=asked, identifier="user:b", depth=1, touches=[clicked])
+    state, _ = gathering.gather(None, first, offset=0, at_ms=100, rules=RULES)
+    waiting, out = gathering.gather(state, linked, offset=1, at_ms=200, rules=RULES)
+    assert [one.identifier for one in out.probes] == ["user:b"]
+
+    for offset, message in enumerate((first, linked)):
+        same, again = gathering.gather(waiting, message, offset=offset, at_ms=300, rules=RULES)
+        assert same == waiting
+        assert again.attribution is None
+        assert [one.identifier for one in again.probes] == ["user:b"]
+    _, out = gathering.gather(waiting, last, offset=2, at_ms=400, rules=RULES)
+    assert out.attribution is not None
+    assert (out.attribution.revision, out.attribution.unanswered) == (2, [])
+
+
 def test_a_late_touch_that_changes_only_the_credits_is_a_revision_of_its_own() -> None:
     asked = conversion("c", 50, ["device:a"])
     newest, older = touch("new", 45, ["device:a"]), touch("old", 40, ["device:a"])

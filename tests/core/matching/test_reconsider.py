@@ -171,3 +171,31 @@ def test_what_may_have_been_lost_is_published_again_as_it_was() -> None:
     assert out.attribution is not None
     assert (out.attribution.revision, out.attribution.rules_version) == (2, "other")
     assert (again_state, again_out) == (state, out)
+
+
+def test_a_number_that_others_have_passed_is_passed_by_the_owner_too() -> None:
+    world = World(rules=RULES, random=Random(1))
+    install = conversion("c", 60, ["device:1"])
+    world.run(Scenario(touches=[touch("t", 30, ["device:1"])], links=[], conversions=[install]))
+    state = world.conversions["c"]
+    revised = msgspec.structs.replace(newest(world)[0], revision=6)
+    _, out = reconsider(state, revised, offset=state.applied + 1, at_ms=5, rules=RULES)
+    assert out.attribution is not None
+    assert (out.attribution.revision, out.attribution.method) == (6, "click_deterministic")
+
+
+def test_before_the_first_decision_it_is_said_by_which_rules_that_is_made() -> None:
+    asked = conversion("c", 60, ["device:1", "device:2"])
+    first = Answer(conversion=asked, identifier="device:1", depth=0)
+    second = Answer(
+        conversion=asked, identifier="device:2", depth=0, touches=[touch("t", 30, ["device:2"])]
+    )
+    whole, out = gather(None, first, offset=1, at_ms=0, rules=RULES)
+    whole, out = gather(whole, second, offset=2, at_ms=0, rules=RULES)
+    assert out.attribution is not None
+    short = msgspec.structs.replace(RULES, click_window_ms=1, version="other")
+    revised = msgspec.structs.replace(out.attribution, rules_version="other")
+
+    state, _ = gather(None, first, offset=3, at_ms=0, rules=RULES)
+    state, out = reconsider(state, revised, offset=4, at_ms=0, rules=short)
+    assert (out.attribution, state.rules_version, state.applied) == (None, "other", 4)

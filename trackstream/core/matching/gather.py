@@ -171,8 +171,10 @@ def _settled(
 ) -> tuple[ConversionState, GatherOutcome]:
     """Decide if nothing is awaited; else wait, with a deadline."""
     if unanswered(state):
+        # In a replay, what was decided without them is as it was: it waited for them then.
+        if replay and state.decided is not None and state.deadline_ms is None:
+            return decided(state, asked, at_ms=at_ms, rules=rules, models=models, replay=True)
         if state.deadline_ms is None:
             state = msgspec.structs.replace(state, deadline_ms=at_ms + rules.answer_deadline_ms)
-        if not replay or state.decided is None:
-            return state, GatherOutcome(probes=probes(state, asked))
+        return state, GatherOutcome(probes=probes(state, asked))
     return decided(state, asked, at_ms=at_ms, rules=rules, models=models, replay=replay)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trackstream.core.credits import MODELS
-from trackstream.core.matching.conversion import ConversionState, GatherOutcome, decided
+from trackstream.core.matching.conversion import ConversionState, Decided, GatherOutcome, decided
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,21 +43,24 @@ def reconsider(
 
     Returns:
         The state after, and what to send: nothing where it was decided by these rules already;
-        where answers are awaited, it will be decided by them when they have come.
+        where answers are awaited, it will be decided by them when these have come.
     """
-    last = state.decided
     replay = offset <= state.applied
-    if last is not None and not replay:
-        # What is published names its rules: under others it is another decision, even if the same.
-        again = state.rules_version != rules.version
-        last = msgspec.structs.replace(
-            last,
-            revision=max(last.revision, revised.revision - 1),
-            made_of="" if again else last.made_of,
-        )
+    if not replay:
+        last = state.decided and _raised(state.decided, state, revised, rules)
         state = msgspec.structs.replace(
             state, applied=offset, rules_version=rules.version, decided=last
         )
-    if last is None or state.deadline_ms is not None:
+    if state.decided is None or state.deadline_ms is not None:
         return state, GatherOutcome()
     return decided(state, [], at_ms=at_ms, rules=rules, models=models, replay=replay)
+
+
+def _raised(last: Decided, state: ConversionState, revised: Attribution, rules: Rules) -> Decided:
+    """The last decision, after which the next has a number that is not taken."""
+    before = revised.revision - 1
+    # What is published names its rules: under others it is another decision, even if the same.
+    # One whose number others have passed was never heard of: the conversion was forgotten once.
+    if state.rules_version == rules.version and last.revision >= before:
+        return last
+    return msgspec.structs.replace(last, revision=max(last.revision, before), made_of="")
