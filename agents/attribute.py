@@ -23,10 +23,6 @@ __all__ = ["AGENT", "TOPIC", "step"]
 AGENT = "attribute"
 TOPIC = "candidates"
 
-_PATIENCE_MS = 10 * 60_000
-"""After this beyond its deadline a decision is made though workers may still be behind: one of
-them may hang, and what it holds back is found out by the revision that follows."""
-
 
 def step(context: Context) -> Step:
     """What is done with one message of `candidates`."""
@@ -67,16 +63,13 @@ class _Attribute:
         before = effects.load(self._conversions, key)
         if before is None:
             # Forgotten, so nobody will say more of it: what is stored of it is all there is.
-            effects.send("attributions", revised.person, revised)
+            self._publish(revised, effects, at.ms)
             return
-        made = self._decider.reconsider(before, revised, at)
-        if made is None:
-            effects.tally("trackstream_unknown_rules_total", agent=AGENT)
-            return
-        self._finish(key, before, *made, effects, at.ms)
+        after, outcome = self._decider.reconsider(before, revised, at)
+        self._finish(key, before, after, outcome, effects, at.ms)
 
     def _pass_time(self, tick: Tick, at: At, effects: Effects) -> None:
-        each_due(self._conversions, tick, at, effects, self._expire, until_ms=waited(tick))
+        each_due(self._conversions, tick, at, effects, self._expire, until_ms=tick.answered_ms or 0)
         for old in expired(self._activity, at.partition, DECISIONS, at_ms=at.ms):
             effects.save(self._activity, old, None)
         forget(self._conversions, at, effects, AGENT)
@@ -96,11 +89,13 @@ class _Attribute:
     ) -> None:
         effects.save(self._conversions, key, after)
         tell(outcome, effects)
-        decision = outcome.attribution
-        if decision is not None:
-            privacy = self._rules.current(decision.app_id, at_ms=at_ms).ip_privacy
-            effects.send("attributions", decision.person, private_attribution(decision, privacy))
+        if outcome.attribution is not None:
+            self._publish(outcome.attribution, effects, at_ms)
         recount(self._activity, before, after, effects)
+
+    def _publish(self, decision: Attribution, effects: Effects, at_ms: int) -> None:
+        privacy = self._rules.current(decision.app_id, at_ms=at_ms).ip_privacy
+        effects.send("attributions", decision.person, private_attribution(decision, privacy))
 
 
 def passed_over(before: ConversionState | None, answer: Answer) -> str | None:
@@ -113,11 +108,6 @@ def passed_over(before: ConversionState | None, answer: Answer) -> str | None:
         # Another subject's event of the same id: an id names the first one.
         return "trackstream_contested_answers_total"
     return None
-
-
-def waited(tick: Tick) -> int:
-    """Decisions due by this time, epoch milliseconds, have waited long enough for their answers."""
-    return max(tick.answered_ms or 0, tick.at_ms - _PATIENCE_MS)
 
 
 def tell(outcome: GatherOutcome, effects: Effects) -> None:

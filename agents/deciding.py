@@ -56,19 +56,17 @@ class Decider:
 
     def reconsider(
         self, state: ConversionState, revised: Attribution, at: At
-    ) -> tuple[ConversionState, GatherOutcome] | None:
-        """Decide again by other rules; see `core.matching.reconsider`. None: nobody knows them."""
+    ) -> tuple[ConversionState, GatherOutcome]:
+        """Decide again by other rules; see `core.matching.reconsider`.
+
+        Raises:
+            LookupError: Nobody knows these rules.
+        """
         rules = self._book.version(revised.app_id, revised.rules_version)
         if at.offset <= state.applied:
             rules = self.rules_for(state, revised.app_id, at.ms)
         if rules is None:
-            if self._first("rules", revised.app_id, revised.rules_version):
-                _log.error(
-                    "asked to decide again by the rules %s of %s, which are not known",
-                    revised.rules_version,
-                    revised.app_id,
-                )
-            return None
+            raise LookupError(f"{revised.app_id} never had the rules {revised.rules_version}")
         after, outcome = reconsider(
             state, revised, offset=at.offset, at_ms=at.ms, rules=rules, models=self._models
         )

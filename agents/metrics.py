@@ -23,7 +23,6 @@ _COUNTERS = {
     "trackstream_duplicates_total": "Events dropped because their id was seen before",
     "trackstream_states_forgotten_total": "States deleted because nothing changed them for so long",
     "trackstream_late_news_total": "Answers about conversions that are forgotten",
-    "trackstream_unknown_rules_total": "Replayed decisions by rules that are not known",
     "trackstream_contested_answers_total": "Answers about another subject's conversion of one id",
     "trackstream_rejected_total": "Messages refused, by reason",
 }

@@ -26,37 +26,66 @@ __all__ = ["Progress", "Rounds"]
 
 _log = logging.getLogger(__name__)
 
-_HOPS = DEEPEST + 1
-"""A probe, and one more for each link that is followed from its answer."""
+_HOPS = 2 * DEEPEST + 1
+"""A probe and its answer are read in two rounds, and the answer may ask on: a probe for each link
+that can be followed. The last answer need only be written: the tick comes after it."""
+_PATIENCE = 60
+"""Looks after which a round goes on without whoever is behind. One of them may hang, and what it
+holds back is found out by the revision that follows. Looks are no time: nobody waits while all
+workers are down, or their machine sleeps."""
 
 
 class Rounds:
-    """Rounds of a log: one ends when the groups have read what the log held when it began.
+    """Rounds of a log: one ends when the group has read what the log held when it began.
 
-    What was asked before a round is answered, or asks on, by its end. So it is answered for good
-    when there were as many rounds as there can be questions that follow from each other.
+    What was asked before as many rounds as can follow from each other is answered for good.
     """
 
     def __init__(self) -> None:
-        self._goal: Mapping[TP, int] = {}
+        self._goal: Mapping[TP, int] | None = None
+        """None: nothing is known of the round's end."""
         self._began: deque[int] = deque(maxlen=_HOPS + 1)
+        self._looks = 0
 
     def look(
-        self, ends: Mapping[TP, int], committed: Mapping[TP, int], *, at_ms: int
+        self, committed: Mapping[TP, int], ends: Mapping[TP, int], *, at_ms: int
     ) -> int | None:
         """Begin the next round if this one has ended.
 
         Args:
-            ends: The offset after the last record of each partition, read at `at_ms` or later.
             committed: The group's offset of each partition, where it has one.
+            ends: The offset after the last record of each partition, read after these, at `at_ms`
+                or later.
             at_ms: Epoch milliseconds.
 
         Returns:
             When what is now answered for good was asked at the latest; None: not known yet.
         """
-        if all(committed.get(place, 0) >= end for place, end in self._goal.items()):
-            self._goal = ends
+        goal = self._goal
+        if goal is None or any(ends.get(place, 0) < end for place, end in goal.items()):
+            self._began.clear()  # the first, or a topic was made anew
+            self._begin(ends, at_ms)
+        elif all(committed.get(place, 0) >= end for place, end in goal.items()):
+            self._begin(ends, at_ms)
+        else:
+            self._looks += 1
+        return self._answered_ms()
+
+    def miss(self, *, at_ms: int) -> int | None:
+        """It is not known how far anybody is. Returns what `look` does."""
+        if not self._began:
             self._began.append(at_ms)
+        self._looks += 1
+        return self._answered_ms()
+
+    def _begin(self, ends: Mapping[TP, int], at_ms: int) -> None:
+        self._goal = ends
+        self._began.append(at_ms)
+        self._looks = 0
+
+    def _answered_ms(self) -> int | None:
+        if self._looks >= _PATIENCE:
+            return self._began[-1]
         return self._began[0] if len(self._began) > _HOPS else None
 
 
@@ -73,18 +102,16 @@ class Progress:
         self._topics = topics
         self._rounds = Rounds()
         self._failed = False
-        self._last: int | None = None
 
     async def answered_ms(self, at_ms: int) -> int | None:
-        """See `Rounds.look`. While Kafka does not say how far the group is, what it was before."""
+        """See `Rounds.look`."""
         consumer = cast("Consumer", self._app.consumer)
         try:
-            ends, committed = await consumer.read_of(*self._topics)
+            committed, ends = await consumer.read_of(*self._topics)
         except (KafkaError, TimeoutError) as error:
             if not self._failed:
                 _log.warning("not known how far the workers have read: %r", error)
             self._failed = True
-        else:
-            self._failed = False
-            self._last = self._rounds.look(ends, committed, at_ms=at_ms)
-        return self._last
+            return self._rounds.miss(at_ms=at_ms)
+        self._failed = False
+        return self._rounds.look(committed, ends, at_ms=at_ms)

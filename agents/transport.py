@@ -12,7 +12,7 @@ from functools import lru_cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-from aiokafka.errors import ConsumerStoppedError
+from aiokafka.errors import ConsumerStoppedError, UnknownTopicOrPartitionError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
@@ -194,16 +194,17 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _read_of(self, topics: Iterable[str]) -> tuple[Mapping[TP, int], Mapping[TP, int]]:
         consumer = self._ensure_consumer()
-        places = [
-            TP(topic, partition)
-            for topic in topics
-            for partition in consumer.partitions_for_topic(topic) or ()
-        ]
+        places: list[TP] = []
+        for topic in topics:
+            partitions = consumer.partitions_for_topic(topic)
+            if not partitions:
+                raise UnknownTopicOrPartitionError(topic)
+            places += [TP(topic, partition) for partition in partitions]
         async with asyncio.timeout(_ASK_S):  # one of the two who may use this thread at a time
+            offsets = await asyncio.gather(*map(consumer.committed, places))
             ends = await consumer.end_offsets(places)
-            committed = await asyncio.gather(*map(consumer.committed, places))
-        pairs = zip(places, committed, strict=True)
-        return ends, {place: offset for place, offset in pairs if offset is not None}
+        pairs = zip(places, offsets, strict=True)
+        return {place: offset for place, offset in pairs if offset is not None}, ends
 
 
 class Consumer(driver.Consumer):
@@ -213,8 +214,8 @@ class Consumer(driver.Consumer):
         """How much the group has read of these topics, whichever worker does.
 
         Returns:
-            The offset after the last record of each partition; and the group's committed offset of
-            each that has one, which is no older.
+            The group's committed offset of each partition that has one; and the offset after the
+            last record of each, which is no older.
 
         Raises:
             aiokafka.errors.KafkaError: It cannot be asked now.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from aiokafka import TopicPartition as Place
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.progress import Rounds
@@ -63,28 +63,60 @@ async def test_an_install_is_not_organic_because_a_worker_stands_still(
 
 def test_what_was_asked_is_answered_when_all_has_been_read_as_often_as_can_be_asked_on() -> None:
     rounds = Rounds()
-    seen = [
-        rounds.look({_AB[0]: n, _AB[1]: n}, {_AB[0]: n, _AB[1]: n}, at_ms=n)
-        for n in range(DEEPEST + 4)
-    ]
+    here = [dict.fromkeys(_AB, n) for n in range(2 * DEEPEST + 5)]
+    seen = [rounds.look(one, one, at_ms=n) for n, one in enumerate(here)]
 
-    assert seen == [*[None] * (DEEPEST + 1), 0, 1, 2]
+    assert seen == [*[None] * (2 * DEEPEST + 1), 0, 1, 2, 3]
 
 
-def test_one_partition_that_stays_behind_holds_all_back() -> None:
+def test_one_partition_that_stays_behind_holds_all_back_but_not_for_ever() -> None:
     rounds = Rounds()
-    for n in range(1, 20):
-        assert rounds.look(dict.fromkeys(_AB, n), {_AB[0]: n, _AB[1]: 0}, at_ms=n) is None
+    behind = {_AB[0]: 9, _AB[1]: 0}
+    seen = [rounds.look(behind, dict.fromkeys(_AB, 9), at_ms=n) for n in range(100)]
+    assert seen == [None] * 60 + [0] * 40
+    assert rounds.look(dict.fromkeys(_AB, 9), dict.fromkeys(_AB, 9), at_ms=100) is None
 
 
-@given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.data())
-def test_nothing_counts_as_answered_before_it_was_read(
-    lags: list[int], data: st.DataObject
+def test_while_kafka_does_not_say_time_goes_on_in_the_end() -> None:
+    rounds = Rounds()
+    assert [rounds.miss(at_ms=n) for n in range(61)] == [None] * 59 + [0] * 2
+    assert rounds.look({}, dict.fromkeys(_AB, 9), at_ms=61) is None
+
+
+def test_a_topic_that_is_made_anew_is_looked_at_anew() -> None:
+    rounds = Rounds()
+    before, after = dict.fromkeys(_AB, 9), dict.fromkeys(_AB, 1)
+    for n in range(20):
+        rounds.look(before, before, at_ms=n)
+    seen = [rounds.look(after, after, at_ms=n) for n in range(20, 40)]
+    assert seen == [*[None] * (2 * DEEPEST + 1), *range(20, 40 - 2 * DEEPEST - 1)]
+
+
+@settings(max_examples=100)
+@given(depth=st.integers(0, DEEPEST), lags=st.lists(st.integers(0, 4), min_size=40), data=st.data())
+def test_nothing_counts_as_answered_that_can_still_be_asked_on(
+    depth: int, lags: list[int], data: st.DataObject
 ) -> None:
-    """Each moment one record comes to each partition; it is read some moments later."""
-    rounds = Rounds()
+    """A probe of each moment goes from link to link; each topic is read some moments late."""
+    probes, answers = _AB
+    log: dict[Place, list[tuple[int, int]]] = {probes: [], answers: []}
     read = dict.fromkeys(_AB, 0)
-    for now, lag in enumerate(lags, 1):
-        read = {at: max(was, now - data.draw(st.integers(0, lag))) for at, was in read.items()}
-        answered = rounds.look(dict.fromkeys(_AB, now), read, at_ms=now)
-        assert answered is None or answered <= min(read.values()) - DEEPEST
+    open_: set[int] = set()
+    rounds = Rounds()
+    for now, lag in enumerate(lags):
+        log[probes].append((now, 0))
+        open_.add(now)
+        for place in _AB:
+            until = max(read[place], len(log[place]) - data.draw(st.integers(0, lag)))
+            for asked, links in log[place][read[place] : until]:
+                if place is probes:
+                    log[answers].append((asked, links))
+                elif links < depth:
+                    log[probes].append((asked, links + 1))
+                else:
+                    open_.discard(asked)
+            read[place] = until
+        ends = {place: len(log[place]) for place in _AB}
+        answered = rounds.look(dict(read), ends, at_ms=now)
+        written = {asked for asked, links in log[answers] if links == depth}
+        assert answered is None or all(one in written or one > answered for one in open_)

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from tests.agents.running import Log, Worker, click, envelope, now_ms, settled
+from trackstream import codec
 from trackstream.core.records import (
     Answer,
     Attribution,
@@ -136,8 +137,12 @@ async def test_a_replayed_decision_is_published_as_it_is_where_its_conversion_is
     await log.write("candidates", unknown.conversion_id, unknown)
     await log.write("candidates", forgotten.conversion_id, forgotten)
     both = await log.until(lambda log: decisions(log)[1:] and decisions(log))
+    rejected = await log.until(
+        lambda log: next((r for r in log.of(Rejected) if "rules-nobody-has" in r.detail), None)
+    )
 
     assert both == [known, forgotten]
+    assert codec.decode(rejected.payload) == unknown
 
 
 async def test_a_tick_that_was_written_long_ago_does_nothing(log: Log, name: str) -> None:

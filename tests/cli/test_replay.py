@@ -54,6 +54,8 @@ def stored(
     write(database_url, *decisions)
     monkeypatch.setenv("TRACKSTREAM_POSTGRES_URL", database_url)
     monkeypatch.setenv("TRACKSTREAM_DATA_DIR", str(tmp_path / "data"))
+    made = CliRunner().invoke(main, ["apps", "create", APP])
+    assert made.exit_code == 0, made.output
     return database_url
 
 
@@ -140,17 +142,16 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path, rules: Callable[[str], s
     assert "click_window takes at most 30d" in bad.stderr
     assert "nonsense is not a rule" in bad.stderr
     assert replay("--rules", str(tmp_path / "missing.toml")).exit_code == 2
-    unknown = replay()
-    assert (unknown.exit_code, unknown.stdout) == (1, "")
-    assert APP in unknown.stderr
+    for file in ((), ("--rules", rules(SHORT))):
+        unknown = replay("--app", "nobody", *file)
+        assert (unknown.exit_code, unknown.stdout) == (1, "")
+        assert "there is no app nobody" in unknown.stderr
     unset = replay("--rules", rules(SHORT), "--write", "--yes")
     assert unset.exit_code == 1
     assert "TRACKSTREAM_KAFKA_URL" in unset.stderr
 
 
 def test_without_a_file_the_rules_are_the_apps(stored: str) -> None:
-    made = CliRunner().invoke(main, ["apps", "create", APP])
-    assert made.exit_code == 0, made.output
     assert found()["rules_version"] == DEFAULT.version
     engine = make_engine(stored)
     version = RulesStore(engine).set(APP, SHORT).version
@@ -190,11 +191,6 @@ def test_workers_are_asked_to_decide_what_differs_only_when_that_is_confirmed(
     refused = replay("--rules", file, "--write", says="n\n")
     assert (refused.exit_code, "nothing was written" in refused.stderr) == (1, True)
 
-    nobodys = replay("--rules", file, "--write", "--yes")
-    assert nobodys.exit_code == 1
-    assert f"there is no app {APP}" in nobodys.stderr
-
-    CliRunner().invoke(main, ["apps", "create", APP])
     written = replay("--rules", file, "--write", says="y\n")
     assert written.exit_code == 0, written.output
     made = rules_of_text(SHORT, base=DEFAULT)

@@ -81,9 +81,10 @@ def test_an_older_version_can_count_again(store: RulesStore) -> None:
 
 async def test_rules_can_be_known_without_counting(store: RulesStore, book: CachedRules) -> None:
     set_ = store.set("shop", LONG)
-    kept = store.keep("shop", SHORT)
-    assert kept.rules == store.as_set("shop", SHORT)
-    assert store.keep("shop", SHORT) == kept
+    made = store.as_set("shop", SHORT)
+    kept = store.keep("shop", SHORT, made)
+    assert (kept.rules, kept.toml) == (made, SHORT)
+    assert store.keep("shop", SHORT, made) == kept
     assert [one.version for one in store.history("shop")] == [set_.version]
 
     await book.start()
@@ -93,7 +94,9 @@ async def test_rules_can_be_known_without_counting(store: RulesStore, book: Cach
     assert known.click_window_ms == DAY_MS
     assert store.activate("shop", kept.version).seq == 2
     with pytest.raises(NotFoundError, match="no app nobody"):
-        store.keep("nobody", SHORT)
+        store.keep("nobody", SHORT, made)
+    with pytest.raises(NotFoundError, match="no app nobody"):
+        store.as_set("nobody", SHORT)
 
 
 def test_what_is_not_there_is_said(store: RulesStore) -> None:

@@ -106,7 +106,8 @@ def replay(
                 if not yes:
                     _confirm(difference.changed, rules)
                 if content is not None:
-                    _keep(store, whose, content)
+                    _keep(store, whose, content, rules)
+                _let_all_know(rules)
                 asyncio.run(_ask_again(settings, changes))
                 click.echo(f"{difference.changed} written: workers decide them anew.", err=True)
 
@@ -227,19 +228,25 @@ def _confirm(count: int, rules: Rules) -> None:
         raise Problem("nothing was written")
 
 
-def _keep(store: RulesStore, app_id: str, content: str) -> None:
-    """Have the workers know the rules before they are asked to decide by them."""
-    import time
-
+def _keep(store: RulesStore, app_id: str, content: str, rules: Rules) -> None:
     from trackstream.storage.errors import NotFoundError
-    from trackstream.storage.rules import EFFECTIVE_AFTER_S
 
     try:
-        kept = store.keep(app_id, content)
+        store.keep(app_id, content, rules)
     except NotFoundError as error:
         raise Problem(str(error)) from error
-    known_s = kept.created_at_ms / 1000 + EFFECTIVE_AFTER_S
-    time.sleep(min(max(0.0, known_s - time.time()), EFFECTIVE_AFTER_S))
+
+
+def _let_all_know(rules: Rules) -> None:
+    """Wait until every worker knows the rules, which may just have been set."""
+    import time
+
+    from trackstream.core.rules import DEFAULT
+    from trackstream.storage.rules import EFFECTIVE_AFTER_S
+
+    if rules.version != DEFAULT.version:
+        click.echo(f"All workers know the rules in {EFFECTIVE_AFTER_S} s.", err=True)
+        time.sleep(EFFECTIVE_AFTER_S)
 
 
 async def _ask_again(settings: Settings, changes: Changes) -> None:

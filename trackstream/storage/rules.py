@@ -86,24 +86,28 @@ class RulesStore:
 
         Raises:
             RulesError: With every problem of the file.
-        """
-        made = rules_of_text(toml, base=DEFAULT, models=self._models)
-        with transaction(self._engine) as connection:
-            return blocking(made, _marked(connection, app_id))
-
-    def keep(self, app_id: str, toml: str) -> RulesVersion:
-        """Keep rules under their version, as `set` does, without having them count.
-
-        For decisions that name them; workers know them when `EFFECTIVE_AFTER_S` has passed.
-
-        Raises:
-            RulesError: With every problem of the file.
             NotFoundError: There is no such app.
         """
         made = rules_of_text(toml, base=DEFAULT, models=self._models)
         with transaction(self._engine) as connection:
+            require_app(connection, app_id)
+            return blocking(made, _marked(connection, app_id))
+
+    def keep(self, app_id: str, toml: str, made: Rules) -> RulesVersion:
+        """Keep rules under their version without having them count, for decisions that name them.
+
+        Workers know them when `EFFECTIVE_AFTER_S` has passed.
+
+        Args:
+            app_id: whose.
+            toml: the file …
+            made: … and what `as_set` has made of it.
+
+        Raises:
+            NotFoundError: There is no such app.
+        """
+        with transaction(self._engine) as connection:
             require_app(connection, app_id, lock=True)
-            made = blocking(made, _marked(connection, app_id))
             return _version(_keep(connection, app_id, made, toml))
 
     def block_marked_sources(self, app_id: str) -> Activation | None:
