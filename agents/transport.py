@@ -18,6 +18,7 @@ from faust.types import TP
 from mode import Service
 from mode.utils.queues import FlowControlEvent
 
+from agents.pauses import Pauses
 from trackstream.core import murmur
 
 if TYPE_CHECKING:
@@ -28,16 +29,7 @@ if TYPE_CHECKING:
     from faust.transport.consumer import RecordMap
     from mode import ServiceT
 
-__all__ = [
-    "Consumer",
-    "FlowControl",
-    "Outgoing",
-    "Pauses",
-    "Producer",
-    "StoodStillError",
-    "Transport",
-    "partition_of",
-]
+__all__ = ["Consumer", "FlowControl", "Outgoing", "Producer", "Transport", "partition_of"]
 
 
 T = TypeVar("T")
@@ -125,35 +117,6 @@ async def _settled(writes: Iterable[Awaitable[T]]) -> list[T]:
             raise one
         done.append(one)
     return done
-
-
-class StoodStillError(Exception):
-    """What was handled before a long pause must not be written: others have its partitions."""
-
-
-class Pauses:
-    """Whether a process stood still, from which on its membership in the group may be over.
-
-    Args:
-        longest_s: A pause that harms nobody.
-    """
-
-    def __init__(self, longest_s: float) -> None:
-        self._longest_s = longest_s
-        self._seen_s = monotonic()
-        self._paused_in: int | None = None
-
-    def look(self, generation: int, *, at_s: float) -> None:
-        """To be called all the time by who says that we are there; generation: of the group."""
-        if at_s - self._seen_s > self._longest_s:
-            self._paused_in = generation
-        self._seen_s = at_s
-
-    def refuse(self, generation: int, *, at_s: float) -> None:
-        """Raise StoodStillError if there was such a pause in this generation, or is one now."""
-        pause_s = at_s - self._seen_s
-        if pause_s > self._longest_s or self._paused_in == generation:
-            raise StoodStillError(f"stood still for more than {self._longest_s:g} s")
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):

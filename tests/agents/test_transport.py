@@ -16,13 +16,12 @@ from aiokafka.errors import MessageSizeTooLargeError
 from faust.types import TP
 from mode.utils.queues import FlowControlQueue
 
+from agents.pauses import Pauses, StoodStillError
 from agents.transport import (
     Consumer,
     FlowControl,
     Outgoing,
-    Pauses,
     Producer,
-    StoodStillError,
     _ConsumerThread,
 )
 from trackstream.application import create_app
