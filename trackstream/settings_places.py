@@ -60,7 +60,7 @@ class PlaceSettings:
     worker_session_timeout_s: int = setting(
         whole(6, 300),
         "How long a worker may be silent before others take over its partitions; one that "
-        "cannot write to Kafka for most of that time stops",
+        "stands still or cannot write to Kafka for most of that time stops",
         15,
     )
     rocksdb_block_cache_mib: int = setting(
