@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from tests.agents.running import Log, Worker, click, envelope, now_ms
+from tests.agents.running import Log, Worker, click, envelope, now_ms, settled
 from trackstream.application import rules_of
 from trackstream.core.records import Attribution, Touch
 from trackstream.core.replay import again
@@ -110,8 +110,12 @@ async def test_what_was_replayed_is_decided_again_by_the_worker_which_goes_on_fr
         after = await decided(log, "first", revision=2)
         assert (after.method, after.rules_version) == ("organic", kept.version)
         assert after.previous_method == "click_deterministic"
-        live = await asyncio.to_thread(running.get, "/campaigns/replayed/live")
-        assert live[1]["total"]["installs"] == 0
+        # Shown a moment after it is told.
+        installs = settled(
+            lambda: running.get("/campaigns/replayed/live")[1]["total"]["installs"],
+            lambda count: count == 0,
+        )
+        assert installs == 0
 
         # What becomes known is decided by the rules that were asked for, under the next number.
         newer = under("two", "device:first", ago_ms=30 * 60_000)
