@@ -18,6 +18,7 @@ import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -35,6 +36,8 @@ _CONNECTIONS = 16
 _WARM_S = 0.1
 _WARM_REQUESTS = 150
 _COUNTED_REQUESTS = 500
+_NUMBER = "@number@"
+"""In a request: a number that is another each time it is sent."""
 _AGENT = (
     "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/126.0.0.0 Mobile Safari/537.36"
@@ -90,7 +93,7 @@ def run(argv: Sequence[str] = ()) -> list[Measured]:
     return found
 
 
-def _kinds() -> list[tuple[str, bytes, int]]:
+def _kinds() -> list[tuple[str, _Request, int]]:
     """Name, request, events in it; the first is the bare server's."""
     event = {
         "event": "add_to_cart",
@@ -103,10 +106,30 @@ def _kinds() -> list[tuple[str, bytes, int]]:
         ("one event", _request("POST", "/v1/event", event), 1),
         ("batch of 20", _request("POST", "/v1/batch", {"events": [event] * 20}), 20),
         ("click", _request("GET", "/c/s?utm_source=ad&gclid=abc123"), 0),
+        ("first click on an ad", _request("GET", f"/c/s?adgroup={_NUMBER}&gclid=abc123"), 0),
     ]
 
 
-def _request(method: str, path: str, document: object = None) -> bytes:
+class _Request:
+    """What is sent again and again.
+
+    Args:
+        text: as it goes over the wire, but for numbers.
+    """
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+        self._numbers = count() if _NUMBER.encode() in text else None
+        self.is_bare = text.startswith(b"GET /hello ")
+
+    def next(self) -> bytes:
+        """As it goes over the wire now."""
+        if self._numbers is None:
+            return self._text
+        return self._text.replace(_NUMBER.encode(), b"%d" % next(self._numbers))
+
+
+def _request(method: str, path: str, document: object = None) -> _Request:
     body = b"" if document is None else msgspec.json.encode(document)
     lines = [
         f"{method} {path} HTTP/1.1",
@@ -120,11 +143,7 @@ def _request(method: str, path: str, document: object = None) -> bytes:
             f"X-Trackstream-Write-Key: {KEY.key_id}",
             f"Content-Length: {len(body)}",
         ]
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-def _is_bare(request: bytes) -> bool:
-    return request.startswith(b"GET /hello ")
+    return _Request("\r\n".join([*lines, "", ""]).encode() + body)
 
 
 class _Server:
@@ -160,14 +179,14 @@ def _serving(which: str, *before: str) -> Iterator[tuple[_Server, int]]:
             process.wait(60)
 
 
-def _microseconds(requests: list[bytes], options: argparse.Namespace) -> list[list[float]]:
+def _microseconds(requests: list[_Request], options: argparse.Namespace) -> list[list[float]]:
     """CPU of the server for each request, in each round."""
     with ExitStack() as stack:
         bare, _ = stack.enter_context(_serving("bare"))
         ours, _ = stack.enter_context(_serving("ours"))
 
-        def cost(request: bytes) -> float:
-            server = bare if _is_bare(request) else ours
+        def cost(request: _Request) -> float:
+            server = bare if request.is_bare else ours
             _answers(server.port, request, _until(_WARM_S))
             began_s = server.cpu_s()
             answers = _answers(server.port, request, _until(options.seconds))
@@ -176,12 +195,12 @@ def _microseconds(requests: list[bytes], options: argparse.Namespace) -> list[li
         return [[cost(one) for one in requests] for _ in range(options.rounds)]
 
 
-def _instructions(request: bytes) -> float:
+def _instructions(request: _Request) -> float:
     """Instructions of user space for each request."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "callgrind"
         valgrind = ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no"]
-        which = "bare" if _is_bare(request) else "ours"
+        which = "bare" if request.is_bare else "ours"
         with _serving(which, *valgrind, f"--callgrind-out-file={out}") as (server, pid):
 
             def control(*words: str) -> None:
@@ -207,18 +226,18 @@ def _count(wanted: int) -> Callable[[int], bool]:
     return lambda answers: answers < wanted
 
 
-def _answers(port: int, request: bytes, more: Callable[[int], bool]) -> int:
+def _answers(port: int, request: _Request, more: Callable[[int], bool]) -> int:
     """Send the request again for each answer, on some connections; how often it was answered.
 
     Args:
         port: of the server.
-        request: as it goes over the wire.
+        request: what is sent.
         more: by the number of answers so far, whether to go on.
     """
     return uvloop.run(_load(port, request, more))
 
 
-async def _load(port: int, request: bytes, more: Callable[[int], bool]) -> int:
+async def _load(port: int, request: _Request, more: Callable[[int], bool]) -> int:
     loop = asyncio.get_running_loop()
     load = _Load(request, more)
     clients = []
@@ -231,7 +250,7 @@ async def _load(port: int, request: bytes, more: Callable[[int], bool]) -> int:
 
 @dataclass(slots=True)
 class _Load:
-    request: bytes
+    request: _Request
     more: Callable[[int], bool]
     answers: int = 0
 
@@ -247,7 +266,7 @@ class _Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
-        self._transport.write(self._load.request)
+        self._transport.write(self._load.request.next())
 
     def data_received(self, data: bytes) -> None:
         self._kept += data
@@ -261,7 +280,7 @@ class _Client(asyncio.Protocol):
         self._kept = b""
         self._load.answers += 1
         if self._load.more(self._load.answers):
-            self._transport.write(self._load.request)
+            self._transport.write(self._load.request.next())
         else:
             self._transport.close()
 

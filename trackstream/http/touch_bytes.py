@@ -1,7 +1,8 @@
 """Touches for the log, of which only what is a click's own is written for each click.
 
-The rest comes again with each click on the same ad in the same browser, and is remembered as bytes.
-What is written is the same as if it were not (a test compares them).
+The rest comes again with each click on the same ad in the same browser, and is remembered as bytes
+from the second on: what came once may never come again. What is written is the same as if nothing
+were remembered (a test compares them).
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TouchBytes"]
 
+_Key = tuple[str | None, ...]
+
 _OUTLINES = codec.outlines(Touch, OWN)
 _REMEMBERED = 8_192
 _MOST_CHARS = 2_048
@@ -36,12 +39,16 @@ class _Known(NamedTuple):
     agent: UserAgent
     destination: str | None
 
+    def is_of(self, link: LinkFacts, agent: UserAgent, destination: str | None) -> bool:
+        return self.link is link and self.agent is agent and self.destination == destination
+
 
 class TouchBytes:
     """Writes touches; remembers what recurs in the last few thousand of them."""
 
     def __init__(self) -> None:
-        self._recent = Recent[tuple[str | None, ...], _Known](_REMEMBERED)
+        self._recent = Recent[_Key, _Known](_REMEMBERED)
+        self._once = Recent[_Key, bool](_REMEMBERED)
 
     def of(
         self,
@@ -74,12 +81,7 @@ class TouchBytes:
             *recurring_of(query),
         )  # fmt: skip
         known = self._recent.get(key)
-        if (
-            known is None
-            or known.link is not link
-            or known.agent is not visit.agent
-            or known.destination != destination
-        ):
+        if known is None or not known.is_of(link, visit.agent, destination):
             touch = touch_of(
                 kind,
                 link,
@@ -89,10 +91,19 @@ class TouchBytes:
                 click_id=click_id,
                 destination=destination,
             )
+            if self._comes_first(key):
+                return codec.encode(touch)
             known = _Known(_OUTLINES.of(touch), link, visit.agent, destination)
-            if sum(len(one or "") for one in key) <= _MOST_CHARS:
-                self._recent.put(key, known)
+            self._recent.put(key, known)
         clicks = {name: value for name, value in marks.items() if name in NETWORK_CLICK_IDS}
         return known.outline.filled(
             (touch_id, visit.at_ms, identifiers, click_id, clicks, visit.ip)
         )
+
+    def _comes_first(self, key: _Key) -> bool:
+        """Whether it was not seen lately, or is never remembered."""
+        if self._once.get(key):
+            return False
+        if sum(len(one or "") for one in key) <= _MOST_CHARS:
+            self._once.put(key, True)
+        return True
