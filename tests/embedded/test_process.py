@@ -114,6 +114,17 @@ def test_stop_steps_are_tried_in_order(children: Children) -> None:
     assert "KeyboardInterrupt" in child.output()
 
 
+def test_a_child_of_one_that_ignores_signals_hears_them(children: Children) -> None:
+    child = children(DEAF, stop_steps=((signal.SIGTERM, 0.2), (signal.SIGINT, PATIENCE_S)))
+    old = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as for a shell's job in the background
+    try:
+        child.start()
+    finally:
+        signal.signal(signal.SIGINT, old)
+    child.stop()
+    assert "KeyboardInterrupt" in child.output()
+
+
 def test_stop_before_start_and_after_the_end_does_nothing(children: Children) -> None:
     child = children(FOREVER)
     assert child.stop() is None

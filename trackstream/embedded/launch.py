@@ -2,14 +2,15 @@
 
     python -I -S launch.py PARENT_PID SIGNAL UID GID COMMAND...
 
-It asks the kernel to send SIGNAL when the parent dies (Linux), becomes UID:GID (-1: stays), and
-turns into COMMAND. A script, because the alternative, `preexec_fn`, runs Python between fork and
-exec of a process that has threads; and with an account, because that account need not be able to
-read the interpreter, which is loaded before the change.
+It hears all signals again, asks the kernel to send SIGNAL when the parent dies (Linux), becomes
+UID:GID (-1: stays), and turns into COMMAND. A script, because the alternative, `preexec_fn`, runs
+Python between fork and exec of a process that has threads; and with an account, because that
+account need not be able to read the interpreter, which is loaded before the change.
 """
 
 import ctypes
 import os
+import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1
@@ -19,6 +20,9 @@ def main() -> None:
     """Take the arguments from the command line; does not return."""
     parent, signal_number, uid, gid = (int(word) for word in sys.argv[1:5])
     command = sys.argv[5:]
+    # A shell that runs us in the background has us ignore SIGINT, and what we start inherits that.
+    for stops in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
+        signal.signal(stops, signal.SIG_DFL)
     if uid >= 0:
         os.setgroups([])
         os.setgid(gid)
