@@ -116,6 +116,8 @@ def tell(outcome: GatherOutcome, effects: Effects) -> None:
         effects.send("identity", scoped(probe.app_id, probe.identifier), probe)
     for told in outcome.outcomes:
         effects.send("identity", scoped(told.app_id, told.identifier), told)
+    for claim in outcome.claims:
+        effects.send("identity", scoped(claim.app_id, claim.identifier), claim)
     won = outcome.subject_outcome
     if won is not None:
         effects.send("raw", scoped(won.app_id, won.identifier), won)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agents.ticks import forget
 from tables.campaign_activity import TOUCHES, Activity, expired, row_key
 from trackstream.core.matching.owner import own
-from trackstream.core.records import Link, Outcome, Probe, Tick, Touch
+from trackstream.core.records import Claim, Link, Outcome, Probe, Tick, Touch
 
 if TYPE_CHECKING:
     from agents.steps import At, Context, Step
@@ -28,7 +28,7 @@ def step(context: Context) -> Step:
 
     def match(record: Record, at: At, effects: Effects) -> None:
         match record:
-            case Touch() | Link() | Probe() | Outcome():
+            case Touch() | Link() | Probe() | Outcome() | Claim():
                 tell(record, at, effects)
             case Tick():
                 for old in expired(activity, at.partition, TOUCHES, at_ms=at.ms):
@@ -37,7 +37,7 @@ def step(context: Context) -> Step:
             case _:
                 raise TypeError(f"{type(record).__name__} does not belong on {TOPIC}")
 
-    def tell(record: Touch | Link | Probe | Outcome, at: At, effects: Effects) -> None:
+    def tell(record: Touch | Link | Probe | Outcome | Claim, at: At, effects: Effects) -> None:
         identifier = at.key.partition("|")[2]
         before = effects.load(touchpoints, at.key)
         rules = context.rules.current(record.app_id, at_ms=at.ms)

@@ -15,7 +15,7 @@ import msgspec
 
 from trackstream.core.credits import MODELS, credits_of
 from trackstream.core.matching.conversion import ConversionState, Decided
-from trackstream.core.matching.decide import Decision, Found, FoundPrior, decide
+from trackstream.core.matching.decide import ANOTHERS, Decision, Found, FoundPrior, decide
 from trackstream.core.matching.told import attribution
 from trackstream.core.privacy import private_attribution
 from trackstream.core.records import Attribution, Credit, Prior, Touch
@@ -87,7 +87,8 @@ def again(
         )
         for one in stored.earlier
     }
-    decision = decide(conversion, found, priors, rules=rules)
+    claimed = {one.touch.touch_id for one in stored.candidates if one.verdict == ANOTHERS}
+    decision = decide(conversion, found, priors, claimed, rules=rules)
     touch_id, old_touch_id = _id(decision.touch), _id(stored.touch)
     shared, _ = credits_of(conversion, decision, rules=rules, models=models)
     same = (decision.method, touch_id, decision.inherited_from) == (

@@ -19,13 +19,15 @@ from trackstream.core.rules import FraudRules, Rules
 FRAUD = FraudRules(min_click_to_install_ms=0)
 RULES = Rules(click_window_ms=50, view_window_ms=20, fraud=FRAUD)
 IDENTIFIERS = [f"device:{n}" for n in range(5)] + [f"user:{n}" for n in range(3)]
+FINGERPRINTS = ["fp:0", "fp:1"]
 
 times = st.integers(0, 100)
 some = st.lists(st.sampled_from(IDENTIFIERS), min_size=1, max_size=3, unique=True)
+more = st.builds(list.__add__, some, st.lists(st.sampled_from(FINGERPRINTS), max_size=1))
 scenarios = st.builds(
     Scenario,
     touches=st.lists(
-        st.tuples(times, some, st.sampled_from(["click", "impression"])), max_size=8
+        st.tuples(times, more, st.sampled_from(["click", "impression"])), max_size=8
     ).map(lambda all_: [touch(f"t{n}", at, ids, kind=k) for n, (at, ids, k) in enumerate(all_)]),
     links=st.lists(
         st.lists(st.sampled_from(IDENTIFIERS), min_size=2, max_size=2, unique=True).map(
@@ -34,7 +36,7 @@ scenarios = st.builds(
         max_size=6,
     ),
     conversions=st.lists(
-        st.tuples(times, some, st.sampled_from(["install", "event"])), min_size=1, max_size=5
+        st.tuples(times, more, st.sampled_from(["install", "event"])), min_size=1, max_size=5
     ).map(
         lambda all_: [conversion(f"c{n}", at, ids, kind=k) for n, (at, ids, k) in enumerate(all_)]
     ),
@@ -93,7 +95,7 @@ def test_revisions_count_up_and_each_has_one_content(scenario: Scenario, seed: i
         assert all(len(contents) == 1 for contents in by_revision.values())
 
 
-@pytest.mark.parametrize("left_out", ["touches", "links", "priors"])
+@pytest.mark.parametrize("left_out", ["touches", "links", "priors", "claimed"])
 def test_the_property_notices_news_that_is_not_forwarded(
     left_out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
+from itertools import filterfalse
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from trackstream.core.identifiers import is_probabilistic
 from trackstream.core.matching.ask import probes_of
 from trackstream.core.matching.conversion import ConversionState
 from trackstream.core.matching.decide import Decision, Found, FoundPrior, decide
@@ -20,6 +22,7 @@ from trackstream.core.matching.reconsider import reconsider
 from trackstream.core.records import (
     Answer,
     Attribution,
+    Claim,
     Conversion,
     Link,
     Outcome,
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     from trackstream.core.rules import Rules
 
 APP = "app"
+IP = "203.0.113.7"
+"""Of everybody: fingerprints lead from here to all."""
 State = TypeVar("State", bound=msgspec.Struct)
 
 
@@ -45,6 +50,7 @@ def touch(touch_id: str, at_ms: int, identifiers: list[str], *, kind: str = "cli
         at_ms=at_ms,
         identifiers=identifiers,
         click_id=touch_id,
+        ip=IP,
     )
 
 
@@ -61,6 +67,7 @@ def conversion(
         subject=f"{APP}|{identifiers[0]}",
         person=identifiers[0],
         identifiers=identifiers,
+        ip=IP,
         revenue_micros=9_990_000,
         currency="EUR",
     )
@@ -106,7 +113,7 @@ class World:
         feed: list[tuple[str, Touch | Link | Probe | Attribution]] = [*scenario.feed()]
         feed += [(one.conversion_id, one) for one in replayed]
         self.random.shuffle(feed)
-        identity: dict[str, deque[Touch | Link | Probe | Outcome]] = defaultdict(deque)
+        identity: dict[str, deque[Touch | Link | Probe | Outcome | Claim]] = defaultdict(deque)
         candidates: dict[str, deque[tuple[int, Answer | Attribution]]] = defaultdict(deque)
         while True:
             live = [("identity", key) for key, queue in identity.items() if queue]
@@ -137,7 +144,7 @@ class World:
                 for told in self._gather(key, offset, come):
                     identity[told.identifier].append(told)
 
-    def _own(self, key: str, message: Touch | Link | Probe | Outcome) -> list[Answer]:
+    def _own(self, key: str, message: Touch | Link | Probe | Outcome | Claim) -> list[Answer]:
         state, answers = own(self.owners.get(key), message, identifier=key, rules=self.rules)
         self.owners[key] = _stored(state, IdentifierState)
         return answers
@@ -146,7 +153,9 @@ class World:
         self.written[conversion_id] += 1
         return self.written[conversion_id]
 
-    def _gather(self, key: str, offset: int, come: Answer | Attribution) -> list[Probe | Outcome]:
+    def _gather(
+        self, key: str, offset: int, come: Answer | Attribution
+    ) -> list[Probe | Outcome | Claim]:
         before = self.conversions.get(key)
         version = before.rules_version if before else None
         rules = self.versions.get(version or "", self.rules)
@@ -164,7 +173,7 @@ class World:
             old = self.won.get(key)
             assert old is None or old.revision <= out.subject_outcome.revision
             self.won[key] = out.subject_outcome
-        return [*out.probes, *out.outcomes]
+        return [*out.probes, *out.outcomes, *out.claims]
 
 
 def _stored(state: State, kind: type[State]) -> State:
@@ -178,6 +187,14 @@ def reference(scenario: Scenario, rules: Rules) -> dict[str, Decision]:
     for a, b in scenario.links:
         near[a].add(b)
         near[b].add(a)
+    claimed = {
+        one.touch_id
+        for one in scenario.touches
+        for install in scenario.conversions
+        if install.kind == "install" and one.at_ms <= install.at_ms
+        for shared in set(one.identifiers) & set(install.identifiers)
+        if not shared.startswith(("fp:", "user:"))
+    }
     decided: dict[str, Decision] = {}
     earlier: list[Conversion] = []
     for asked in sorted(scenario.conversions, key=lambda c: (c.at_ms, c.conversion_id)):
@@ -190,6 +207,7 @@ def reference(scenario: Scenario, rules: Rules) -> dict[str, Decision]:
             for one in scenario.touches
             if one.at_ms <= asked.at_ms and reached & set(one.identifiers)
         }
+        exact = set(filterfalse(is_probabilistic, reached))
         priors = {
             one.conversion_id: FoundPrior(
                 Prior(
@@ -198,11 +216,11 @@ def reference(scenario: Scenario, rules: Rules) -> dict[str, Decision]:
                     at_ms=one.at_ms,
                     touch=decided[one.conversion_id].touch,
                 ),
-                sorted(reached & set(one.identifiers)),
+                sorted(exact & set(one.identifiers)),
             )
             for one in earlier
-            if reached & set(one.identifiers)
+            if exact & set(one.identifiers)
         }
-        decided[asked.conversion_id] = decide(asked, found, priors, rules=rules)
+        decided[asked.conversion_id] = decide(asked, found, priors, claimed, rules=rules)
         earlier.append(asked)
     return decided

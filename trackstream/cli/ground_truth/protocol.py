@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from trackstream.core.records import (
         Answer,
         Attribution,
+        Claim,
         Envelope,
         Link,
         Outcome,
@@ -145,7 +146,7 @@ class Protocol:
         )
         self._told(key, state, out)
 
-    def _ask(self, records: list[Link | Probe | Outcome]) -> None:
+    def _ask(self, records: list[Link | Probe | Outcome | Claim]) -> None:
         for one in records:
             self._write("identity", scoped(one.app_id, one.identifier), one)
 
@@ -161,7 +162,7 @@ class Protocol:
             self._awaited.discard(key)
         else:
             self._awaited.add(key)
-        self._ask([*out.probes, *out.outcomes])
+        self._ask([*out.probes, *out.outcomes, *out.claims])
         if out.attribution is not None:
             newest = self.attributions.get(key)
             if newest is None or newest.revision <= out.attribution.revision:

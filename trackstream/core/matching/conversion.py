@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trackstream.core.credits import credits_of
+from trackstream.core.matching.claims import claims
 from trackstream.core.matching.decide import Decision, Found, FoundPrior, decide
 from trackstream.core.matching.told import attribution, outcomes, probes, subject_outcome
-from trackstream.core.records import Attribution, Conversion, Credit, Outcome, Probe
+from trackstream.core.records import Attribution, Claim, Conversion, Credit, Outcome, Probe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,15 +57,18 @@ class ConversionState(msgspec.Struct, frozen=True, array_like=True):
     decided: Decided | None = None
     rules_version: str | None = None
     """The rules of the first decision, under which it is made again; None: not decided yet."""
+    claimed: dict[str, int] = {}
+    """Touches that are known to be of other devices; see `Claim`."""
 
 
 class GatherOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes out: probes and outcomes to the identity log, the decision if it is new."""
+    """What goes out: probes, outcomes, claims to the identity log, the decision if it is new."""
 
     probes: list[Probe] = []
     outcomes: list[Outcome] = []
     subject_outcome: Outcome | None = None
     """For the conversion's subject, if it is new."""
+    claims: list[Claim] = []
     attribution: Attribution | None = None
     failed_models: dict[str, str] = {}
     """Models that have given no credits, and why."""
@@ -89,7 +93,7 @@ def decided(
         models: multi-touch models by name.
         replay: whether what is published may have been lost, so that it is to be published again.
     """
-    decision = decide(state.conversion, state.found, state.priors, rules=rules)
+    decision = decide(state.conversion, state.found, state.priors, state.claimed, rules=rules)
     missing = unanswered(state)
     touch_id = decision.touch.touch_id if decision.touch else None
     shared, failed = credits_of(state.conversion, decision, rules=rules, models=models)
@@ -123,6 +127,7 @@ def decided(
         out,
         outcomes=outcomes(after.conversion, decision, now),
         subject_outcome=subject_outcome(after.conversion, decision, now),
+        claims=claims(after.conversion, after.found.values()),
         attribution=attribution(after, decision, now, shared, rules),
     )
 

@@ -13,11 +13,14 @@ from trackstream.core.matching.resemblance import confidence, device_of
 from trackstream.core.records import Candidate, Conversion, Prior, Touch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from trackstream.core.rules import Rules
 
-__all__ = ["Decision", "Found", "FoundPrior", "decide"]
+__all__ = ["ANOTHERS", "Decision", "Found", "FoundPrior", "decide"]
+
+ANOTHERS = "another_device"
+"""The verdict on a touch of a device that has installed itself."""
 
 _DEVICE_KINDS = ("device:", "gaid:", "idfa:", "idfv:")
 
@@ -53,6 +56,7 @@ def decide(
     conversion: Conversion,
     found: Mapping[str, Found],
     priors: Mapping[str, FoundPrior],
+    claimed: Collection[str] = (),
     *,
     rules: Rules,
 ) -> Decision:
@@ -62,6 +66,8 @@ def decide(
         conversion: what is to be attributed.
         found: the touches that its identifiers led to, by touch id.
         priors: earlier conversions of its identifiers, by conversion id.
+        claimed: ids of touches of other devices, which have installed themselves: no fingerprint
+            leads from them here.
         rules: windows and thresholds.
 
     Returns:
@@ -71,7 +77,7 @@ def decide(
         type within its window; else `organic`.
     """
     history = sorted(priors.values(), key=lambda one: (one.prior.at_ms, one.prior.conversion_id))
-    candidates = _candidates(conversion, found, history, rules)
+    candidates = _candidates(conversion, found, history, claimed, rules)
     own = [one for one in history if _is_own_device(conversion, one)]
     first = next((one.prior for one in own if one.prior.kind == "install"), None)
     if conversion.kind == "install" and first:
@@ -121,6 +127,7 @@ def _candidates(
     conversion: Conversion,
     found: Mapping[str, Found],
     history: list[FoundPrior],
+    claimed: Collection[str],
     rules: Rules,
 ) -> list[Candidate]:
     """Every touch as a candidate, strongest first; a verdict for those that cannot be chosen."""
@@ -134,7 +141,8 @@ def _candidates(
         if is_probabilistic(identifier)
     }
     candidates = [
-        _candidate(conversion, one, under, behind, history, rules) for one in found.values()
+        _candidate(conversion, one, under, behind, history, claimed, rules)
+        for one in found.values()
     ]
     candidates.sort(key=lambda one: _rank(one, rules))
     return _unambiguous(candidates, rules)
@@ -146,6 +154,7 @@ def _candidate(
     under: Mapping[str, list[Touch]],
     behind: Mapping[str, int],
     history: list[FoundPrior],
+    claimed: Collection[str],
     rules: Rules,
 ) -> Candidate:
     own = conversion.identifiers
@@ -159,7 +168,9 @@ def _candidate(
     sure = confidence(conversion, one.touch, behind=behind[identifier]) if probabilistic else 1.0
     age_ms = conversion.at_ms - one.touch.at_ms
     verdict, flags = "", list[str]()
-    if one.touch.at_ms > horizon_ms(conversion, rules):
+    if probabilistic and one.touch.touch_id in claimed:
+        verdict = ANOTHERS  # before all that rules have a say in: a replay is to know of it
+    elif one.touch.at_ms > horizon_ms(conversion, rules):
         verdict = "after_conversion"
     elif probabilistic and not rules.probabilistic:
         verdict = "probabilistic_off"

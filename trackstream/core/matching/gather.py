@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trackstream.core.credits import MODELS
+from trackstream.core.matching.claims import newest
 from trackstream.core.matching.conversion import (
     ConversionState,
     GatherOutcome,
@@ -100,15 +101,16 @@ def _collected(state: ConversionState, answer: Answer) -> ConversionState:
         found[touch.touch_id] = Found(touch, _with(old.identifiers if old else (), [me]))
     for prior in answer.priors:
         was = priors.get(prior.conversion_id)
-        newest = was.prior if was and was.prior.revision > prior.revision else prior
+        latest = was.prior if was and was.prior.revision > prior.revision else prior
         priors[prior.conversion_id] = FoundPrior(
-            newest, _with(was.identifiers if was else (), [me])
+            latest, _with(was.identifiers if was else (), [me])
         )
     if answer.links:
         links[me] = _with(links.get(me, ()), answer.links)
+    claimed = {**state.claimed, **answer.claimed} if answer.claimed else state.claimed
     answered = state.answered if answer.depth is None else _with(state.answered, [me])
     return msgspec.structs.replace(
-        state, found=found, priors=priors, links=links, answered=answered
+        state, found=found, priors=priors, links=links, answered=answered, claimed=claimed
     )
 
 
@@ -119,15 +121,16 @@ def _bounded(state: ConversionState, rules: Rules) -> ConversionState:
     follows from what each of them is, so it does not depend on the order of the answers.
     """
     found, priors = state.found, state.priors
+    claimed = newest(state.claimed, rules.max_touches)
     if len(found) > rules.max_touches:
-        newest = sorted(found, key=lambda key: (found[key].touch.at_ms, key))[-rules.max_touches :]
-        found = {key: found[key] for key in newest}
+        last = sorted(found, key=lambda key: (found[key].touch.at_ms, key))[-rules.max_touches :]
+        found = {key: found[key] for key in last}
     if len(priors) > rules.max_probes:
         first = sorted(priors, key=lambda key: _weight(priors[key].prior))[-rules.max_probes :]
         priors = {key: priors[key] for key in first}
-    if found is state.found and priors is state.priors:
+    if found is state.found and priors is state.priors and claimed is state.claimed:
         return state
-    return msgspec.structs.replace(state, found=found, priors=priors)
+    return msgspec.structs.replace(state, found=found, priors=priors, claimed=claimed)
 
 
 def _weight(prior: Prior) -> tuple[bool, int, str]:

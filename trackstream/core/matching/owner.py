@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trackstream.core.identifiers import is_probabilistic
+from trackstream.core.matching.claims import newest, until
 from trackstream.core.matching.horizon import horizon_ms
 from trackstream.core.matching.short import shortened
-from trackstream.core.records import Answer, Conversion, Link, Outcome, Prior, Probe, Touch
+from trackstream.core.records import Answer, Claim, Conversion, Link, Outcome, Prior, Probe, Touch
 
 if TYPE_CHECKING:
     from trackstream.core.rules import Rules
@@ -31,6 +32,8 @@ class IdentifierState(msgspec.Struct, frozen=True, array_like=True):
     """Conversions that have asked here and are told what comes late."""
     priors: list[Prior] = []
     """Conversions that carry this identifier themselves."""
+    claimed: dict[str, int] = {}
+    """Of a fingerprint's touches those of a device that has installed; see `Claim`."""
 
 
 EMPTY = IdentifierState()
@@ -38,7 +41,7 @@ EMPTY = IdentifierState()
 
 def own(
     state: IdentifierState | None,
-    message: Touch | Link | Probe | Outcome,
+    message: Touch | Link | Probe | Outcome | Claim,
     *,
     identifier: str,
     rules: Rules,
@@ -64,6 +67,8 @@ def own(
             return _probed(before, message, identifier, rules)
         case Outcome():
             return _decided(before, message, identifier, rules)
+        case Claim():
+            return _claimed(before, message, identifier, rules)
 
 
 def _touched(
@@ -120,6 +125,7 @@ def _probed(
         touches=[one for one in after.touches if one.at_ms <= horizon_ms(conversion, rules)],
         links=after.links,
         priors=[one for one in after.priors if _when(one) < _when(conversion)],
+        claimed=until(horizon_ms(conversion, rules), after.claimed),
     )
     return after, [answer, *news]
 
@@ -141,6 +147,20 @@ def _decided(
         priors = [now, *others][: rules.max_probes]
         state = msgspec.structs.replace(state, priors=priors)
     return state, _tell(state, outcome.conversion_id, identifier)
+
+
+def _claimed(
+    state: IdentifierState, claim: Claim, identifier: str, rules: Rules
+) -> tuple[IdentifierState, list[Answer]]:
+    news = [
+        Answer(conversion=one, identifier=identifier, claimed=concerned)
+        for one in state.probes
+        if one.conversion_id != claim.conversion_id
+        and (concerned := until(horizon_ms(one, rules), claim.claimed))
+    ]
+    # As many as there are touches, and the same ones: no touch is kept whose claim is forgotten.
+    claimed = newest({**state.claimed, **claim.claimed}, rules.max_touches)
+    return msgspec.structs.replace(state, claimed=claimed), news
 
 
 def _tell(state: IdentifierState, conversion_id: str, identifier: str) -> list[Answer]:

@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from trackstream.core.records.base import Record
 from trackstream.core.records.decided import Attribution, Candidate, Credit, Earlier
-from trackstream.core.records.identity import Answer, Conversion, Link, Outcome, Prior, Probe, Touch
+from trackstream.core.records.identity import (
+    Answer,
+    Claim,
+    Conversion,
+    Link,
+    Outcome,
+    Prior,
+    Probe,
+    Touch,
+)
 from trackstream.core.records.published import Event, LastTouch, PersonLink, Rejected, Session
 from trackstream.core.records.sent import Campaign, Context, Envelope, RawEvent, Referral, Tick
 
@@ -18,6 +27,7 @@ __all__ = [
     "Attribution",
     "Campaign",
     "Candidate",
+    "Claim",
     "Context",
     "Conversion",
     "Credit",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from trackstream.core.records.base import Record
 from trackstream.core.records.sent import Campaign
 
-__all__ = ["Answer", "Conversion", "Link", "Outcome", "Prior", "Probe", "Touch"]
+__all__ = ["Answer", "Claim", "Conversion", "Link", "Outcome", "Prior", "Probe", "Touch"]
 
 
 class Touch(Record, frozen=True, kw_only=True):
@@ -106,6 +106,17 @@ class Outcome(Record, frozen=True, kw_only=True):
     touch: Touch | None = None
 
 
+class Claim(Record, frozen=True, kw_only=True):
+    """Touches that came from an install's own device, told to a fingerprint they are found by."""
+
+    app_id: str
+    identifier: str
+    conversion_id: str
+    """The install's."""
+    claimed: dict[str, int]
+    """When each was, epoch milliseconds, by its id."""
+
+
 class Prior(Record, frozen=True, kw_only=True):
     """An earlier conversion of an identifier, with what was decided of it so far."""
 
@@ -128,3 +139,5 @@ class Answer(Record, frozen=True, kw_only=True):
     touches: list[Touch] = []
     links: list[str] = []
     priors: list[Prior] = []
+    claimed: dict[str, int] = {}
+    """Touches that are known to be of other devices; see `Claim`."""
