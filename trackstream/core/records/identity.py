@@ -81,6 +81,16 @@ class Conversion(Record, frozen=True, kw_only=True):
     bot: bool = False
     revenue_micros: int | None = None
     currency: str | None = None
+    campaign_id: str | None = None
+    """The campaign that it names itself, with a click id or without."""
+    web: bool = False
+    """It came from a browser, not from an app."""
+    latest_at_ms: int | None = None
+    """By the collector's clock it happened no later than this."""
+    server_times: bool = False
+    """When the install began is told by the store's servers, not by the device."""
+    asn: int | None = None
+    """Number of its address's autonomous system."""
 
 
 class Probe(Record, frozen=True, kw_only=True):
