@@ -142,7 +142,8 @@ def _within_an_hour(one: Touch, clicks: list[Touch]) -> int:
 
 
 def _newest(touches: list[Touch], most: int) -> list[Touch]:
-    return sorted(touches, key=lambda one: (one.at_ms, one.touch_id))[-most:]
+    ordered = sorted(touches, key=lambda one: (one.at_ms, one.touch_id))
+    return ordered[max(0, len(ordered) - most) :]
 
 
 @given(

@@ -16,7 +16,7 @@ from trackstream.core.records import Claim, Claimed
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trackstream.core.matching.decide import Found
+    from trackstream.core.matching.candidates import Found
     from trackstream.core.records import Conversion
 
 __all__ = ["claims", "more", "until"]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trackstream.core.credits import credits_of
+from trackstream.core.matching.candidates import Found, FoundPrior
 from trackstream.core.matching.claims import claims
-from trackstream.core.matching.decide import Decision, Found, FoundPrior, decide
+from trackstream.core.matching.decide import Decision, decide
 from trackstream.core.matching.told import attribution, outcomes, probes, subject_outcome
 from trackstream.core.records import Attribution, Claim, Claimed, Conversion, Credit, Outcome, Probe
 

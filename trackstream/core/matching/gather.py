@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trackstream.core.credits import MODELS
-from trackstream.core.identifiers import is_probabilistic
+from trackstream.core.identifiers import CLICK, is_probabilistic
 from trackstream.core.matching.bounds import foremost, kept
+from trackstream.core.matching.candidates import Found, FoundPrior
 from trackstream.core.matching.claims import more
 from trackstream.core.matching.conversion import (
     ConversionState,
@@ -21,7 +22,6 @@ from trackstream.core.matching.conversion import (
     decided,
     unanswered,
 )
-from trackstream.core.matching.decide import Found, FoundPrior
 from trackstream.core.matching.told import probes
 
 if TYPE_CHECKING:
@@ -151,10 +151,11 @@ def _opened(state: ConversionState, rules: Rules) -> ConversionState:
     todo = deque(depths)
     while todo:
         here = todo.popleft()
-        depth = depths[here] + 1
-        if depth > rules.depth:
-            continue
         for other in state.links.get(here, ()):
+            # A click's id leads to no one else, so it is asked along with whoever has named it.
+            depth = depths[here] + (not other.startswith(CLICK) or depths[here] == 0)
+            if depth > rules.depth:
+                continue
             if other not in depths and len(depths) >= rules.max_asked:
                 continue
             if depth < depths.get(other, _FAR):

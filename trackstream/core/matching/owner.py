@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from trackstream.core.identifiers import is_probabilistic
+from trackstream.core.identifiers import CLICK, is_probabilistic
 from trackstream.core.matching.bounds import foremost, kept
 from trackstream.core.matching.claims import more, until
 from trackstream.core.matching.horizon import horizon_ms
@@ -104,9 +104,15 @@ def _linked(
     state: IdentifierState, link: Link, identifier: str, rules: Rules
 ) -> tuple[IdentifierState, list[Answer]]:
     if link.other not in state.links:
-        if len(state.links) >= rules.max_links:
-            return state, []
-        state = msgspec.structs.replace(state, links=[link.other, *state.links])
+        links = state.links
+        clicked = link.other.startswith(CLICK)
+        alike = [one for one in links if one.startswith(CLICK) == clicked]
+        if len(alike) >= rules.max_links:
+            if not clicked:
+                return state, []
+            # Clicks are named one after another: the first are the oldest.
+            links = [one for one in links if one != alike[-1]]
+        state = msgspec.structs.replace(state, links=[link.other, *links])
     news = [
         Answer(conversion=one, identifier=identifier, links=[link.other]) for one in state.probes
     ]
