@@ -20,8 +20,9 @@ from trackstream.core.rules import (
 )
 
 NOW_MS = 100 * DAY_MS
-INSTALL = conversion("c", NOW_MS, ["click:1", "device:d"])
-CLICK = touch("1", NOW_MS - HOUR_MS, ["click:1", "device:d"])
+HERE = "192.0.2.7"
+INSTALL = msgspec.structs.replace(conversion("c", NOW_MS, ["click:1", "device:d"]), ip=HERE)
+CLICK = msgspec.structs.replace(touch("1", NOW_MS - HOUR_MS, ["click:1", "device:d"]), ip=HERE)
 ALL = FraudRules(actions=dict.fromkeys(FRAUD_RULES, "reject"))
 
 

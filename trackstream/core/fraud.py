@@ -41,7 +41,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     rules: FraudRules
     slack_ms: int = 0
     """By how much the conversion may have been later than it says: its device's clock may be slow,
-    and a rule rejects only what is certain."""
+    and a rule rejects only what is certain. How late it was sent is no part of it, where that is
+    known."""
 
 
 def judge(case: Case) -> tuple[str | None, list[str]]:
@@ -67,13 +68,14 @@ def source_of(touch: Touch) -> str:
 def click_after_install_began(case: Case) -> bool:
     """A click made when the download was already running was injected to take its credit.
 
-    The store gives the device's time in whole seconds: a click within that second may have been
-    before.
+    The store gives whole seconds: a click within that second may have been before. Its servers'
+    clocks are right, a device's may be slow.
     """
     began_ms = case.conversion.install_begin_at_ms
     if case.touch.kind != "click" or began_ms is None:
         return False
-    return case.touch.at_ms > began_ms + _STORE_PRECISION_MS - 1 + case.slack_ms
+    slack_ms = 0 if case.conversion.server_times else case.slack_ms
+    return case.touch.at_ms > began_ms + _STORE_PRECISION_MS - 1 + slack_ms
 
 
 def click_to_install_too_short(case: Case) -> bool:

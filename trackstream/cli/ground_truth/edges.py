@@ -69,11 +69,17 @@ def fast_install(a: Life) -> None:
 
 
 def slow_clock(a: Life) -> None:
-    """A phone up to a minute behind, and the store's time by the same clock, if any."""
+    """A phone up to a minute behind, and the store's time by the same clock, if any.
+
+    Sent at once or much later, and it says when or not.
+    """
     behind_s = a.rng.uniform(5, 58)
     click = a.touch(0, a.me, "gaid")
     began_s = a.rng.uniform(2, 10) if a.rng.random() < 0.5 else None
-    installed = a.install(a.rng.uniform(12, 90), a.me, "ad", began_s=began_s, clock_s=-behind_s)
+    kept_s = a.rng.choice([None, 0, 31, HOUR_S])
+    installed = a.install(
+        a.rng.uniform(12, 90), a.me, "ad", began_s=began_s, clock_s=-behind_s, kept_s=kept_s
+    )
     a.true(installed, "click_deterministic", click)
 
 

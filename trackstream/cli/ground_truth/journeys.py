@@ -65,6 +65,10 @@ EDGES = {
 FRAUDS = {
     "injection": Kind(frauds.injection, 20, "clicks while the app is downloaded"),
     "injection_unseen": Kind(frauds.injection_unseen, 15, "clicks before the first open"),
+    "injection_kept": Kind(frauds.injection_kept, 15, "either, told later"),
+    "injection_told_by_servers": Kind(
+        frauds.injection_told_by_servers, 10, "by the store's servers, on a slow phone"
+    ),
     "flooded_device": Kind(frauds.flooded_device, 4, "a hundred clicks of one device"),
     "spamming_source": Kind(frauds.spamming_source, 60, "clicks with everybody's ids"),
     "crawler": Kind(frauds.crawler, 10, "a robot's clicks"),
