@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.core.matching.world import conversion, touch
-from trackstream.core.fraud import CHECKS, Case, judge
+from trackstream.core.fraud import CHECKS, Case, fullest_hours, judge
 from trackstream.core.matching.decide import Decision, Found, FoundPrior, decide
 from trackstream.core.records import Conversion, Prior, Touch
 from trackstream.core.rules import (
@@ -31,7 +33,6 @@ def case(
 ) -> Case:
     fields = {
         "identifier": "device:d",
-        "neighbours": [clicked],
         "installs_of_click": [],
         **more,
     }
@@ -64,9 +65,7 @@ FRAUD = {
     "blocked_ip": case(asked(ip="::ffff:203.0.113.9"), rules=LISTED),
     "blocked_user_agent": case(clicked=clicked(user_agent="x headlessfarm/1"), rules=LISTED),
     "blocked_sub_publisher": case(clicked=clicked(sub_publisher="shady"), rules=LISTED),
-    "click_flooding": case(
-        neighbours=[touch(f"t{n}", CLICK.at_ms - n, ["device:d"]) for n in range(61)]
-    ),
+    "click_flooding": case(clicks_in_hour=61),
     "click_used_before": case(
         installs_of_click=[Prior(conversion_id="c0", kind="install", at_ms=1)]
     ),
@@ -117,14 +116,9 @@ HONEST = {
         clicked=clicked(ip="198.51.100.1"),
         asked=asked(ip="198.51.100.1"),
         identifier="fp:f",
-        neighbours=[touch(f"t{n}", CLICK.at_ms - n, ["fp:f"]) for n in range(1000)],
+        clicks_in_hour=1000,
     ),
-    "a busy person's sixty clicks": case(
-        neighbours=[touch(f"t{n}", CLICK.at_ms - n, ["device:d"]) for n in range(60)]
-    ),
-    "many clicks over days": case(
-        neighbours=[touch(f"t{n}", CLICK.at_ms - n * HOUR_MS, ["device:d"]) for n in range(100)]
-    ),
+    "a busy person's sixty clicks": case(clicks_in_hour=60),
     "an address beside a listed network": case(asked(ip="203.0.114.1"), rules=LISTED),
     "a broken address": case(asked(ip="somewhere"), rules=LISTED),
     "an unknown country": case(asked(country="AT"), clicked(country=None)),
@@ -140,6 +134,51 @@ def test_what_is_legitimate_is_left_alone(name: str) -> None:
 def decided(*touches: Touch, priors: dict[str, FoundPrior] | None = None) -> Decision:
     found = {one.touch_id: Found(one, one.identifiers) for one in touches}
     return decide(INSTALL, found, priors or {}, rules=Rules())
+
+
+def clicks(*times_ms: int, kind: str = "click") -> list[Touch]:
+    return [touch(f"{kind}{n}", at_ms, ["device:d"], kind=kind) for n, at_ms in enumerate(times_ms)]
+
+
+@given(st.lists(st.integers(0, 12), max_size=60))
+def test_the_fullest_hour_is_that_of_all_hours_that_contain_the_click(
+    quarters: list[int],
+) -> None:
+    times_ms = [n * HOUR_MS // 4 for n in quarters]
+    every_hour = {
+        begin: [at for at in times_ms if begin <= at < begin + HOUR_MS]
+        for begin in range(-HOUR_MS, 4 * HOUR_MS, HOUR_MS // 8)
+    }
+    assert fullest_hours(clicks(*times_ms)) == {
+        at: max(len(one) for one in every_hour.values() if at in one) for at in times_ms
+    }
+
+
+def test_impressions_do_not_fill_an_hour() -> None:
+    assert fullest_hours([*clicks(5), *clicks(*range(100), kind="impression")]) == {5: 1}
+
+
+def rejected(*touches: Touch) -> set[str]:
+    return {
+        one.touch.touch_id
+        for one in decided(*touches).candidates
+        if one.verdict == "fraud:click_flooding"
+    }
+
+
+def test_forty_clicks_an_hour_for_hours_on_end_are_below_a_limit_of_sixty() -> None:
+    steady = clicks(*(NOW_MS - n * HOUR_MS // 40 for n in range(200)))
+    assert rejected(*steady) == set()
+
+
+def test_all_clicks_of_a_too_full_hour_are_flooding_and_those_around_it_are_not() -> None:
+    minute_ms = HOUR_MS // 60
+    at_ms = NOW_MS - 5 * HOUR_MS
+    burst = [at_ms + 20 * minute_ms + n for n in range(58)]
+    flooded = [at_ms, *burst, at_ms + 40 * minute_ms, at_ms + 59 * minute_ms]
+    around = [at_ms - 21 * minute_ms, at_ms + 81 * minute_ms]
+    found = clicks(*flooded, *around)
+    assert rejected(*found) == {one.touch_id for one in found[: len(flooded)]}
 
 
 def test_a_rejected_touch_loses_its_credit_to_the_next() -> None:

@@ -9,6 +9,7 @@ time, click-to-install time, click flooding), and IAB's list of bots by way of t
 
 from __future__ import annotations
 
+from collections import deque
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,9 @@ from trackstream.core.records import Conversion, Prior, Touch
 from trackstream.core.rules import HOUR_MS, FraudRules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-__all__ = ["CHECKS", "Case", "judge", "source_of"]
+__all__ = ["CHECKS", "Case", "fullest_hours", "judge", "source_of"]
 
 _STORE_PRECISION_MS = 1000
 
@@ -34,8 +35,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     touch: Touch
     identifier: str
     """By which the touch was found."""
-    neighbours: list[Touch]
-    """All touches that were found under the same identifier, this one included."""
+    clicks_in_hour: int = 0
+    """Clicks under the same identifier in the fullest hour around this one; see `fullest_hours`."""
     installs_of_click: list[Prior]
     """Earlier installs of other devices that named this touch's click id."""
     rules: FraudRules
@@ -63,6 +64,29 @@ def judge(case: Case) -> tuple[str | None, list[str]]:
 def source_of(touch: Touch) -> str:
     """The source that the flooding job marks: campaign and sub-publisher."""
     return f"{touch.campaign_id or ''}/{touch.sub_publisher or ''}"
+
+
+def fullest_hours(touches: Iterable[Touch]) -> dict[int, int]:
+    """How many clicks there are in the fullest hour that contains each, by the click's time.
+
+    An hour is any 3,600 s, the end not included. The fullest may as well begin with a click, so
+    those that do are gone through in order of time, and of those that are not yet over at a click
+    only such are remembered as are fuller than all that began later.
+    """
+    times_ms = sorted(one.at_ms for one in touches if one.kind == "click")
+    most = dict[int, int]()
+    hours = deque[tuple[int, int]]()
+    end = 0
+    for place, at_ms in enumerate(times_ms):
+        while end < len(times_ms) and times_ms[end] < at_ms + HOUR_MS:
+            end += 1
+        while hours and hours[-1][1] <= end - place:
+            hours.pop()
+        hours.append((at_ms, end - place))
+        while hours[0][0] <= at_ms - HOUR_MS:
+            hours.popleft()
+        most[at_ms] = hours[0][1]
+    return most
 
 
 def click_after_install_began(case: Case) -> bool:
@@ -119,19 +143,13 @@ def blocked_sub_publisher(case: Case) -> bool:
 
 
 def click_flooding(case: Case) -> bool:
-    """More clicks of one person within an hour than a person makes.
+    """More clicks of one person within any one hour than a person makes.
 
     Only where the identifier is one person's: behind a fingerprint there may be a whole carrier.
     """
     if is_probabilistic(case.identifier) or case.touch.kind != "click":
         return False
-    at_ms = case.touch.at_ms
-    near = sum(
-        1
-        for one in case.neighbours
-        if one.kind == "click" and at_ms - HOUR_MS < one.at_ms < at_ms + HOUR_MS
-    )
-    return near > case.rules.max_touches_per_hour
+    return case.clicks_in_hour > case.rules.max_touches_per_hour
 
 
 def click_used_before(case: Case) -> bool:

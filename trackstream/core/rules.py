@@ -72,7 +72,7 @@ class FraudRules(msgspec.Struct, frozen=True, kw_only=True):
     min_click_to_install_ms: int = 10_000
     """Shorter than any download; only without the store's own timestamps."""
     max_touches_per_hour: int = 60
-    """Clicks of one deterministic identifier within an hour; more is flooding."""
+    """Clicks of one deterministic identifier within any one hour; more is flooding."""
     emulator_models: tuple[str, ...] = (
         "sdk_gphone",
         "android sdk built for",

@@ -140,8 +140,13 @@ def _candidates(
         for identifier, touches in under.items()
         if is_probabilistic(identifier)
     }
+    hours = {
+        identifier: fraud.fullest_hours(touches)
+        for identifier, touches in under.items()
+        if not is_probabilistic(identifier)
+    }
     candidates = [
-        _candidate(conversion, one, under, behind, history, claimed, rules)
+        _candidate(conversion, one, hours, behind, history, claimed, rules)
         for one in found.values()
     ]
     candidates.sort(key=lambda one: _rank(one, rules))
@@ -151,7 +156,7 @@ def _candidates(
 def _candidate(
     conversion: Conversion,
     one: Found,
-    under: Mapping[str, list[Touch]],
+    hours: Mapping[str, Mapping[int, int]],
     behind: Mapping[str, int],
     history: list[FoundPrior],
     claimed: Collection[str],
@@ -185,7 +190,7 @@ def _candidate(
                 conversion=conversion,
                 touch=one.touch,
                 identifier=identifier,
-                neighbours=under[identifier],
+                clicks_in_hour=hours.get(identifier, {}).get(one.touch.at_ms, 0),
                 installs_of_click=[
                     each.prior
                     for each in history
