@@ -62,6 +62,7 @@ FRAUD = {
     "click_to_install_too_short": case(clicked=clicked(at_ms=NOW_MS - 9_999)),
     "bot": case(clicked=clicked(bot=True)),
     "emulator": case(asked(device_model="sdk_gphone64_arm64")),
+    "data_centre": case(asked(asn=16509)),
     "blocked_ip": case(asked(ip="::ffff:203.0.113.9"), rules=LISTED),
     "blocked_user_agent": case(clicked=clicked(user_agent="x headlessfarm/1"), rules=LISTED),
     "blocked_sub_publisher": case(clicked=clicked(sub_publisher="shady"), rules=LISTED),
@@ -121,6 +122,11 @@ HONEST = {
     "a busy person's sixty clicks": case(clicks_in_hour=60),
     "an address beside a listed network": case(asked(ip="203.0.114.1"), rules=LISTED),
     "a broken address": case(asked(ip="somewhere"), rules=LISTED),
+    "a network where people live": case(asked(asn=3320)),
+    "a purchase that the app's own servers tell of": case(asked(kind="event", asn=16509)),
+    "a hosting provider that is not on the app's own list": case(
+        asked(asn=16509), rules=FraudRules(actions=ALL.actions, data_centre_asns=(24940,))
+    ),
     "an unknown country": case(asked(country="AT"), clicked(country=None)),
     "a purchase right after a click": case(asked(kind="event"), clicked(at_ms=NOW_MS - 1_000)),
 }

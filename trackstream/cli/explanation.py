@@ -31,6 +31,7 @@ _VERDICTS = {
     "fraud:click_to_install_too_short": "no app is downloaded and opened that fast",
     "fraud:bot": "a crawler's",
     "fraud:emulator": "the device is an emulator",
+    "fraud:data_centre": "the device is a machine in a data centre",
     "fraud:blocked_ip": "the address is on the app's list",
     "fraud:blocked_user_agent": "the user agent is on the app's list",
     "fraud:blocked_sub_publisher": "the sub-publisher is on the app's list",

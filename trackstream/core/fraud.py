@@ -123,6 +123,16 @@ def emulator(case: Case) -> bool:
     return bool(model) and any(one in model for one in case.rules.emulator_models)
 
 
+def data_centre(case: Case) -> bool:
+    """The conversion comes from where machines are let; needs a database of autonomous systems.
+
+    Of touches the system is not known. Events are left out: an app's own servers, which may well
+    be there, tell of purchases. An install is made by the device.
+    """
+    conversion = case.conversion
+    return conversion.kind != "event" and conversion.asn in case.rules.data_centre_asns
+
+
 def blocked_ip(case: Case) -> bool:
     """Either side's address is listed."""
     networks = case.rules.blocklists.ips
@@ -173,6 +183,7 @@ CHECKS: tuple[tuple[str, Callable[[Case], bool]], ...] = (
     ("click_to_install_too_short", click_to_install_too_short),
     ("bot", bot),
     ("emulator", emulator),
+    ("data_centre", data_centre),
     ("blocked_ip", blocked_ip),
     ("blocked_user_agent", blocked_user_agent),
     ("blocked_sub_publisher", blocked_sub_publisher),

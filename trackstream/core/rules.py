@@ -36,6 +36,7 @@ FRAUD_RULES = (
     "click_to_install_too_short",
     "bot",
     "emulator",
+    "data_centre",
     "blocked_ip",
     "blocked_user_agent",
     "blocked_sub_publisher",
@@ -52,6 +53,13 @@ def _default_actions() -> dict[str, str]:
         **dict.fromkeys(FRAUD_RULES, "reject"),
         "geo_mismatch": "flag",
     }
+
+
+_DATA_CENTRES = (
+    *(14061, 14618, 16276, 16509),  # DigitalOcean, Amazon, OVH, Amazon
+    *(20473, 24940, 31898, 45102),  # Vultr, Hetzner, Oracle, Alibaba
+    *(63949, 132203, 396982, 8075),  # Linode, Tencent, Google Cloud, Microsoft
+)
 
 
 class Blocklists(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +87,8 @@ class FraudRules(msgspec.Struct, frozen=True, kw_only=True):
         "emulator",
         "simulator",
     )
+    data_centre_asns: tuple[int, ...] = _DATA_CENTRES
+    """Numbers of autonomous systems where machines are let and nobody carries a phone."""
     blocklists: Blocklists = Blocklists()
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from trackstream.cli.ground_truth.honest import first_install
 from trackstream.cli.ground_truth.life import DAY_S, HOUR_S, MINUTE_S, Life
-from trackstream.cli.ground_truth.people import carrier, home
+from trackstream.cli.ground_truth.people import carrier, home, rented
 
 _BEHIND_ONE_ADDRESS = 300
 
@@ -81,6 +81,14 @@ def slow_clock(a: Life) -> None:
         a.rng.uniform(12, 90), a.me, "ad", began_s=began_s, clock_s=-behind_s, kept_s=kept_s
     )
     a.true(installed, "click_deterministic", click)
+
+
+def told_by_servers(a: Life) -> None:
+    """Signs up in the browser that clicked; the shop's servers tell of it, from a data centre."""
+    computer = a.device("desktop")
+    click = a.touch(0, computer)
+    servers = replace(computer, address=rented(a.number))
+    a.true(a.event(a.soon_s(), servers, "sign_up", "web"), "click_deterministic", click)
 
 
 def eager(a: Life) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trackstream.cli.ground_truth.life import DAY_S, HOUR_S, MINUTE_S, Life
-from trackstream.cli.ground_truth.people import EMULATOR
+from trackstream.cli.ground_truth.people import EMULATOR, rented
 
 if TYPE_CHECKING:
     from trackstream.core.records import Touch
@@ -119,7 +119,7 @@ def crawler(a: Life) -> None:
     _robbed(a, "bot", agent=robot)
 
 
-def data_centre(a: Life) -> None:
+def listed_network(a: Life) -> None:
     _robbed(a, "blocked_ip", address=f"203.0.113.{1 + a.rng.randrange(250)}")
 
 
@@ -137,6 +137,13 @@ def emulators(a: Life) -> None:
     machine = replace(a.me, user_agent=EMULATOR)
     click = a.touch(0, machine, "gaid", fraud=True)
     _stolen(a, a.install(a.soon_s(), machine, "ad"), "emulator", None, click)
+
+
+def data_centre(a: Life) -> None:
+    """Machines that pretend better, on rented computers."""
+    machine = replace(a.me, address=rented(a.number))
+    click = a.touch(0, machine, "gaid", fraud=True)
+    _stolen(a, a.install(a.soon_s(), machine, "ad"), "data_centre", None, click)
 
 
 def stolen_click_id(a: Life) -> None:

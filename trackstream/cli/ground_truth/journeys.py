@@ -59,6 +59,7 @@ EDGES = {
     "slow_download": Kind(edges.slow_download, 20, "days from the click to the first open"),
     "fast_install": Kind(edges.fast_install, 20, "six seconds, by the store's own times"),
     "slow_clock": Kind(edges.slow_clock, 20, "a phone up to a minute behind"),
+    "told_by_servers": Kind(edges.told_by_servers, 10, "the shop's servers tell what one does"),
     "eager": Kind(edges.eager, 5, "forty taps within an hour"),
     "same_click_again": Kind(edges.same_click_again, 10, "the store hands on an old click id"),
 }
@@ -72,10 +73,11 @@ FRAUDS = {
     "flooded_device": Kind(frauds.flooded_device, 4, "a hundred clicks of one device"),
     "spamming_source": Kind(frauds.spamming_source, 60, "clicks with everybody's ids"),
     "crawler": Kind(frauds.crawler, 10, "a robot's clicks"),
-    "data_centre": Kind(frauds.data_centre, 10, "clicks from where nobody lives"),
+    "listed_network": Kind(frauds.listed_network, 10, "clicks from where nobody lives"),
     "click_program": Kind(frauds.click_program, 10, "clicks by a listed program"),
     "shady_publisher": Kind(frauds.shady_publisher, 10, "clicks sold by a listed publisher"),
     "emulators": Kind(frauds.emulators, 10, "machines that pretend to be phones"),
+    "data_centre": Kind(frauds.data_centre, 10, "phones that are rented computers"),
     "stolen_click_id": Kind(frauds.stolen_click_id, 1, "thirty devices claim one's click"),
     "install_farm": Kind(frauds.install_farm, 1, "thirty devices claim a farm's own"),
 }

@@ -11,7 +11,7 @@ import msgspec
 
 from trackstream.cli.ground_truth.frauds import BLOCKED_AGENT, BLOCKED_PUBLISHER
 from trackstream.cli.ground_truth.journeys import written
-from trackstream.cli.ground_truth.people import DATA_CENTRE
+from trackstream.cli.ground_truth.people import LISTED
 from trackstream.cli.ground_truth.protocol import Protocol
 from trackstream.cli.ground_truth.score import Scored, scored
 from trackstream.cli.simulation.people import Agents
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["measured"]
 
 _LISTS = Blocklists(
-    ips=(DATA_CENTRE,), user_agents=(BLOCKED_AGENT,), sub_publishers=(BLOCKED_PUBLISHER,)
+    ips=(LISTED,), user_agents=(BLOCKED_AGENT,), sub_publishers=(BLOCKED_PUBLISHER,)
 )
 
 
@@ -86,7 +86,7 @@ def _decisions(world: Protocol, rules: Rules, sources: tuple[str, ...]) -> dict[
         state = world.conversions[conversion_id]
         if any(source_of(each.touch) in sources for each in state.found.values()):
             decided[conversion_id] = decide(
-                state.conversion, state.found, state.priors, rules=marked
+                state.conversion, state.found, state.priors, state.claimed, rules=marked
             )
             continue
         decided[conversion_id] = Decision(

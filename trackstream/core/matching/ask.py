@@ -76,6 +76,7 @@ def conversion_of(
         currency=event.currency,
         latest_at_ms=latest_at_ms(event, sent_at_ms),
         server_times=raw.referral.server_times if raw.referral else False,
+        asn=event.asn,
     )
 
 
