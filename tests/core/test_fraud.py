@@ -73,6 +73,7 @@ FRAUD = {
     "flooding_source": case(
         clicked=clicked(campaign_id="summer", sub_publisher="flood"), rules=LISTED
     ),
+    "many_devices": case(devices=21),
     "geo_mismatch": case(asked(country="AT"), clicked(country="VN")),
 }
 
@@ -120,6 +121,7 @@ HONEST = {
         clicks_in_hour=1000,
     ),
     "a busy person's sixty clicks": case(clicks_in_hour=60),
+    "a family's twenty devices": case(devices=20),
     "an address beside a listed network": case(asked(ip="203.0.114.1"), rules=LISTED),
     "a broken address": case(asked(ip="somewhere"), rules=LISTED),
     "a network where people live": case(asked(asn=3320)),
@@ -187,6 +189,34 @@ def test_all_clicks_of_a_too_full_hour_are_flooding_and_those_around_it_are_not(
     assert rejected(*found) == {one.touch_id for one in found[: len(flooded)]}
 
 
+def behind_the_network(devices: int) -> list[Found]:
+    """Clicks at one network of so many devices, two of each; one more of the install's own."""
+    at_ms = NOW_MS - HOUR_MS
+    strangers = [
+        touch(f"{device}-{n}", at_ms, ["fp:f", f"cookie:{device}"])
+        for device in range(devices - 1)
+        for n in range(2)
+    ]
+    return [Found(CLICK, ["device:d", "fp:f"]), *(Found(one, ["fp:f"]) for one in strangers)]
+
+
+@pytest.mark.parametrize(("devices", "flags"), [(20, []), (21, ["many_devices"])])
+def test_an_install_behind_a_carriers_address_is_noted_and_keeps_its_click(
+    devices: int, flags: list[str]
+) -> None:
+    found = {one.touch.touch_id: one for one in behind_the_network(devices)}
+    decision = decide(INSTALL, found, {}, rules=Rules())
+    assert decision.touch == CLICK
+    assert [one.flags for one in decision.candidates] == [flags] * len(found)
+    assert not any(one.verdict.startswith("fraud:") for one in decision.candidates)
+
+
+def test_only_devices_within_the_window_are_many() -> None:
+    found = {one.touch.touch_id: one for one in behind_the_network(30)}
+    rules = Rules(click_probabilistic_window_ms=HOUR_MS - 1)
+    assert {tuple(one.flags) for one in decide(INSTALL, found, {}, rules=rules).candidates} == {()}
+
+
 def test_a_rejected_touch_loses_its_credit_to_the_next() -> None:
     honest = touch("2", NOW_MS - 2 * HOUR_MS, ["device:d"])
     decision = decided(clicked(bot=True), honest)
@@ -212,7 +242,5 @@ def test_a_click_that_another_device_has_used_gives_no_credit() -> None:
 
 def test_the_defaults_reject_what_is_certain_and_flag_what_is_a_hint() -> None:
     assert set(DEFAULT.fraud.actions) == set(FRAUD_RULES)
-    assert {name for name, action in DEFAULT.fraud.actions.items() if action != "reject"} == {
-        "geo_mismatch"
-    }
-    assert DEFAULT.fraud.actions["geo_mismatch"] == "flag"
+    hints = {name: action for name, action in DEFAULT.fraud.actions.items() if action != "reject"}
+    assert hints == {"many_devices": "flag", "geo_mismatch": "flag"}

@@ -38,6 +38,8 @@ _VERDICTS = {
     "fraud:click_flooding": "more clicks within an hour than a person makes",
     "fraud:click_used_before": "another device has installed with this click",
     "fraud:flooding_source": "the source is marked: `trackstream fraud list`",
+    "fraud:many_devices": "more devices at its network than the app's rules allow",
+    "fraud:geo_mismatch": "clicked and converted in different countries",
     "reinstall": "a reinstall keeps its first attribution",
     "inherited": "the event has its install's attribution",
 }

@@ -1,8 +1,8 @@
 """Fraud: an ordered list of pure rules over one candidate. The first that rejects is the reason.
 
 Each rule says only what cannot be honest, or what the app has listed itself. What is legitimate and
-looks odd is left alone: many people behind one carrier's address (no rule looks at addresses
-alone), one tablet used by a family, a download that takes days.
+looks odd is left alone, or only noted: many people behind one carrier's address, one tablet used by
+a family, a download that takes days.
 Sources: the measurement partners' published fraud rules (click injection by Play's install begin
 time, click-to-install time, click flooding), and IAB's list of bots by way of the collector.
 """
@@ -37,6 +37,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """By which the touch was found."""
     clicks_in_hour: int = 0
     """Clicks under the same identifier in the fullest hour around this one; see `fullest_hours`."""
+    devices: int = 0
+    """That touched anything, within the window, under the conversion's fingerprint."""
     installs_of_click: list[Prior]
     """Earlier installs of other devices that named this touch's click id."""
     rules: FraudRules
@@ -172,6 +174,11 @@ def flooding_source(case: Case) -> bool:
     return source_of(case.touch) in case.rules.blocklists.sources
 
 
+def many_devices(case: Case) -> bool:
+    """Many were at the conversion's network: a farm or, far more often, a carrier. So, a hint."""
+    return case.devices > case.rules.max_devices_per_network
+
+
 def geo_mismatch(case: Case) -> bool:
     """Click and install in different countries: roaming and VPNs are honest, so only a hint."""
     here, there = case.conversion.country, case.touch.country
@@ -190,6 +197,7 @@ CHECKS: tuple[tuple[str, Callable[[Case], bool]], ...] = (
     ("click_flooding", click_flooding),
     ("click_used_before", click_used_before),
     ("flooding_source", flooding_source),
+    ("many_devices", many_devices),
     ("geo_mismatch", geo_mismatch),
 )
 """In the order of `rules.FRAUD_RULES`; a test keeps them the same."""

@@ -43,6 +43,7 @@ FRAUD_RULES = (
     "click_flooding",
     "click_used_before",
     "flooding_source",
+    "many_devices",
     "geo_mismatch",
 )
 """In the order in which they are asked; the first that rejects is the reason that is named."""
@@ -51,6 +52,7 @@ FRAUD_RULES = (
 def _default_actions() -> dict[str, str]:
     return {
         **dict.fromkeys(FRAUD_RULES, "reject"),
+        "many_devices": "flag",
         "geo_mismatch": "flag",
     }
 
@@ -81,6 +83,8 @@ class FraudRules(msgspec.Struct, frozen=True, kw_only=True):
     """Shorter than any download; only without the store's own timestamps."""
     max_touches_per_hour: int = 60
     """Clicks of one deterministic identifier within any one hour; more is flooding."""
+    max_devices_per_network: int = 20
+    """Devices that touched from the network and system of an install; more are noted."""
     emulator_models: tuple[str, ...] = (
         "sdk_gphone",
         "android sdk built for",

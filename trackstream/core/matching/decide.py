@@ -190,6 +190,7 @@ def _candidate(
                 conversion=conversion,
                 touch=one.touch,
                 identifier=identifier,
+                devices=max(behind.values(), default=0),
                 clicks_in_hour=hours.get(identifier, {}).get(one.touch.at_ms, 0),
                 installs_of_click=[
                     each.prior
