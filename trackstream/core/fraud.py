@@ -23,9 +23,10 @@ from trackstream.core.rules import HOUR_MS, FraudRules
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["CHECKS", "Case", "fullest_hours", "judge", "source_of"]
+__all__ = ["CHECKS", "STORE_PRECISION_MS", "Case", "fullest_hours", "judge", "source_of"]
 
-_STORE_PRECISION_MS = 1000
+STORE_PRECISION_MS = 1000
+"""Stores tell times in whole seconds."""
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +102,7 @@ def click_after_install_began(case: Case) -> bool:
     if case.touch.kind != "click" or began_ms is None:
         return False
     slack_ms = 0 if case.conversion.server_times else case.slack_ms
-    return case.touch.at_ms > began_ms + _STORE_PRECISION_MS - 1 + slack_ms
+    return case.touch.at_ms > began_ms + STORE_PRECISION_MS - 1 + slack_ms
 
 
 def click_to_install_too_short(case: Case) -> bool:

@@ -57,7 +57,9 @@ EDGES = {
     "family": Kind(edges.family, 10, "five phones on a router, two alike"),
     "shared_tablet": Kind(edges.shared_tablet, 15, "one device, three users"),
     "slow_download": Kind(edges.slow_download, 20, "days from the click to the first open"),
-    "fast_install": Kind(edges.fast_install, 20, "six seconds, by the store's own times"),
+    "fast_install": Kind(
+        edges.fast_install, 45, "six seconds, by the store's own times; all of one source"
+    ),
     "slow_clock": Kind(edges.slow_clock, 20, "a phone up to a minute behind"),
     "told_by_servers": Kind(edges.told_by_servers, 10, "the shop's servers tell what one does"),
     "eager": Kind(edges.eager, 5, "forty taps within an hour"),

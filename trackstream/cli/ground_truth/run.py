@@ -69,7 +69,8 @@ def _flooding(world: Protocol) -> tuple[str, ...]:
     for one in world.attributions.values():
         if one.kind == "install" and one.touch and one.window_ms:
             group = flooding.Group(one.method, one.window_ms)
-            groups[group][source_of(one.touch)].append(one.at_ms - one.touch.at_ms)
+            took_ms = flooding.counted_ms(one.at_ms - one.touch.at_ms, one.conversion)
+            groups[group][source_of(one.touch)].append(took_ms)
     return tuple(
         sorted({one.source for one in flooding.judge(groups) if one.verdict in flooding.FRAUDULENT})
     )
