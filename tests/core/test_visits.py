@@ -160,9 +160,7 @@ def test_a_time_ahead_of_its_arrival_is_set_to_it_and_an_old_one_is_marked_late(
     ]
 
 
-def test_a_browser_leads_to_the_click_that_its_page_names_and_is_said_once() -> (
-    None
-):
+def test_a_browser_leads_to_the_click_that_its_page_names_and_is_said_once() -> None:
     landing = page(1, START, referral=Referral(click_id="k"))
     bought = page(2, START + 1000, "purchase", user_id="u")
     _, (first, second) = run([[landing], [bought]])

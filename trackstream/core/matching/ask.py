@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trackstream.core.clocks import latest_at_ms
 from trackstream.core.identifiers import CLICK, DEVICES, event_identifiers, fingerprint
 from trackstream.core.records import Context, Conversion, Link, Probe
 
@@ -37,8 +38,12 @@ def is_conversion(event: str, rules: Rules) -> bool:
     return event in INSTALL_EVENTS or event in rules.conversion_events
 
 
-def conversion_of(raw: RawEvent, event: Event, *, rules: Rules) -> Conversion | None:
+def conversion_of(
+    raw: RawEvent, event: Event, *, sent_at_ms: int | None, rules: Rules
+) -> Conversion | None:
     """The conversion that this event is under these rules, or None.
+
+    `sent_at_ms` is when its device says that it sent the event, by its own clock.
 
     An install also carries a fingerprint, if the rules allow: it is the only conversion that is
     matched probabilistically.
@@ -78,6 +83,9 @@ def conversion_of(raw: RawEvent, event: Event, *, rules: Rules) -> Conversion | 
         bot=event.bot,
         revenue_micros=event.revenue_micros,
         currency=event.currency,
+        latest_at_ms=latest_at_ms(event, sent_at_ms),
+        server_times=raw.referral.server_times if raw.referral else False,
+        asn=event.asn,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from trackstream.core.rules import HOUR_MS
+from trackstream.core.fraud import fullest_hours
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -72,20 +72,12 @@ def kept(
         last = [one for one in last if one.touch_id in shown]
 
 
-def _flooding(clicks: Iterable[M], per_hour: int | None) -> set[str]:
+def _flooding(clicks: Collection[M], per_hour: int | None) -> set[str]:
     """Ids of the clicks in hours that have more than so many."""
     if per_hour is None:
         return set()
-    ordered = sorted(clicks, key=_when)
-    found = set[str]()
-    first = told = 0
-    for last, one in enumerate(ordered):
-        while one.at_ms - ordered[first].at_ms >= HOUR_MS:
-            first += 1
-        if last - first + 1 > per_hour:
-            found.update(each.touch_id for each in ordered[max(first, told) : last + 1])
-            told = last + 1
-    return found
+    hours = fullest_hours(one.at_ms for one in clicks)
+    return {one.touch_id for one in clicks if hours[one.at_ms] > per_hour}
 
 
 def foremost(priors: Iterable[Prior], most: int) -> list[Prior]:

@@ -63,7 +63,12 @@ def candidates_of(
         for identifier, touches in under.items()
         if is_probabilistic(identifier)
     }
-    around = _Around(conversion, under, behind, history, claimed, rules)
+    hours = {
+        identifier: fraud.fullest_hours(one.at_ms for one in touches if one.kind == "click")
+        for identifier, touches in under.items()
+        if not is_probabilistic(identifier)
+    }
+    around = _Around(conversion, hours, behind, history, claimed, rules)
     candidates = [_candidate(one, around) for one in found.values()]
     candidates.sort(key=lambda one: _rank(one, rules))
     return _unambiguous(candidates, rules)
@@ -73,8 +78,8 @@ class _Around(NamedTuple):
     """All that a candidate is judged by."""
 
     conversion: Conversion
-    under: Mapping[str, list[Touch]]
-    """Touches by the identifier that they were found under."""
+    hours: Mapping[str, Mapping[int, int]]
+    """Clicks in the fullest hour that a moment is in, by identifier; see `fraud.fullest_hours`."""
     behind: Mapping[str, int]
     """Devices by fingerprint."""
     history: list[FoundPrior]
@@ -153,7 +158,8 @@ def _case(one: Found, identifier: str, around: _Around) -> fraud.Case:
         conversion=conversion,
         touch=one.touch,
         identifier=identifier,
-        neighbours=around.under[identifier],
+        devices=max(around.behind.values(), default=0),
+        clicks_in_hour=around.hours.get(identifier, {}).get(one.touch.at_ms, 0),
         installs_of_click=[
             each.prior
             for each in around.history
