@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
-from tests.core.postbacks.samples import AT_MS, CLICK_MS, a_touch, an_attribution
+from tests.core.postbacks.samples import AT_MS, CLICK_MS, a_candidate, a_touch, an_attribution
 from trackstream.core.postbacks.destinations import Destination
 from trackstream.core.postbacks.macros import MACROS, event_of, values_of, written
 from trackstream.core.postbacks.samples import sample
-from trackstream.core.records import Campaign, Candidate
+from trackstream.core.records import Campaign
 
 
 def test_every_macro_of_the_contract_is_there() -> None:
@@ -62,17 +63,51 @@ def test_a_campaigns_name_is_the_links_else_utm() -> None:
 
 
 def test_a_rejection_is_told_where_nobody_got_the_credit() -> None:
-    refused = Candidate(
-        touch=a_touch(),
-        identifier="click:c1",
-        match_type="click_deterministic",
-        confidence=1.0,
-        verdict="outside_window",
-    )
+    refused = a_candidate("outside_window")
     organic = an_attribution(touch=None, method="organic", candidates=[refused])
     assert values_of(organic)["rejection_reason"] == "outside_window"
     assert values_of(organic)["click_id"] is None
     assert values_of(an_attribution(candidates=[refused]))["rejection_reason"] is None
+    fraud = an_attribution(touch=None, method="organic", candidates=[a_candidate("fraud:bot")])
+    assert values_of(fraud)["rejection_reason"] == "bot"
+
+
+@pytest.mark.parametrize("method", ["click_deterministic", "organic", "reinstall"])
+def test_of_a_rejected_touch_nothing_is_told_that_is_not_its_own(method: str) -> None:
+    refused = msgspec.structs.replace(
+        a_candidate(
+            "fraud:click_flooding",
+            touch_id="t2",
+            click_id="c2",
+            network="other",
+            campaign_id="cmp002",
+            at_ms=CLICK_MS - 5000,
+            identifiers=["click:c2", "idfa:theirs"],
+        ),
+        match_type="view_probabilistic",
+        confidence=0.7,
+    )
+    decided = an_attribution(
+        method=method, touch=None if method == "organic" else a_touch(), candidates=[refused]
+    )
+    values = values_of(decided, rejected=refused)
+    assert (
+        values
+        | {
+            "click_id": "c2",
+            "network": "other",
+            "campaign_id": "cmp002",
+            "idfa": "theirs",
+            "click_time_ms": CLICK_MS - 5000,
+            "install_time_ms": AT_MS,
+            "method": "rejected",
+            "match_type": "view_probabilistic",
+            "confidence": Decimal("0.7"),
+            "rejection_reason": "click_flooding",
+            "event": "reinstall" if method == "reinstall" else "install",
+        }
+        == values
+    )
 
 
 def test_a_reinstall_is_no_install() -> None:
