@@ -236,3 +236,26 @@ def test_the_page_tells_every_column(engine: Engine) -> None:
         for n in ((1, 2, 3) if "_N_" in name else (0,))
     ]
     assert sorted(told) == sorted(columns)
+
+
+def test_the_pages_queries_find_what_it_says(migrated_url: str, engine: Engine) -> None:
+    brought, ad, store = (
+        msgspec.structs.replace(FULL, app_id="shop", event_id=name, campaign=campaign)
+        for name, campaign in (
+            ("brought", FULL.campaign),
+            ("ad", Campaign(utm_campaign="spring", click_ids={"gclid": "g1"})),
+            ("store", None),
+        )
+    )
+    organic: dict[str, Any] = {"touch": None, "candidates": [], "method": "organic"}
+    write(
+        migrated_url,
+        *(brought, ad, store),
+        an_attribution("v1", app_id="shop", event_id="brought"),
+        an_attribution("v2", app_id="shop", event_id="ad", **organic),
+        an_attribution("v3", app_id="shop", event_id="store", **organic),
+    )
+    _, claimed = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
+    with engine.connect() as connection:
+        found = connection.execute(text(claimed)).all()
+    assert [tuple(row) for row in found] == [("v2", None, "spring", "g1")]
