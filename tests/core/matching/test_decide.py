@@ -114,13 +114,19 @@ def test_a_touch_found_both_ways_is_deterministic() -> None:
 
 
 def test_a_reinstall_takes_over_the_first_install() -> None:
-    first = Prior(conversion_id="c0", kind="install", at_ms=1, touch=touch("t0", 0, ["device:d"]))
+    first = Prior(
+        conversion_id="c0",
+        kind="install",
+        at_ms=1,
+        touch=touch("t0", 0, ["device:d"]),
+        confidence=0.73,
+    )
     again = Prior(conversion_id="c1", kind="install", at_ms=NOW_MS - 89 * DAY_MS)
     priors = {one.conversion_id: FoundPrior(one, ["device:d"]) for one in (first, again)}
     new = before("t", HOUR_MS, "device:d")
     decision = decide(INSTALL, {"t": new}, priors, rules=DEFAULT)
     assert (decision.method, decision.inherited_from) == ("reinstall", "c0")
-    assert decision.touch == first.touch
+    assert (decision.touch, decision.confidence) == (first.touch, 0.73)
     assert verdicts(decision) == {"t": "reinstall"}
 
 

@@ -114,6 +114,7 @@ class Outcome(Record, frozen=True, kw_only=True):
     revision: int
     method: str
     touch: Touch | None = None
+    confidence: float = 1.0
 
 
 class Claim(Record, frozen=True, kw_only=True):
@@ -137,6 +138,7 @@ class Prior(Record, frozen=True, kw_only=True):
     """0: not decided yet."""
     method: str | None = None
     touch: Touch | None = None
+    confidence: float = 1.0
 
 
 class Answer(Record, frozen=True, kw_only=True):
