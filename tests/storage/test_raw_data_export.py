@@ -14,7 +14,8 @@ from sqlalchemy import text
 from tests.core.matching.world import conversion
 from tests.storage.records import AT_MS, DAY_MS, a_full_event, a_touch, an_attribution
 from tests.storage.warehoused import write
-from trackstream.core.records import Attribution, Campaign, Candidate, Touch
+from trackstream.core.postbacks.macros import values_of
+from trackstream.core.records import Attribution, Campaign, Candidate, Earlier, Touch
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -202,6 +203,62 @@ def test_each_kind_of_conversion_in_its_words(migrated_url: str, engine: Engine)
         "organic",
         "e5",
     }
+
+
+OWN = ["device:d", "gaid:g", "user:u"]
+INSTALLED = [
+    Earlier(conversion_id="mine", kind="install", at_ms=AT_MS - 9 * DAY_MS, identifiers=["gaid:g"]),
+    Earlier(
+        conversion_id="older", kind="install", at_ms=AT_MS - 10 * DAY_MS, identifiers=["device:d"]
+    ),
+    Earlier(conversion_id="theirs", kind="install", at_ms=AT_MS - DAY_MS, identifiers=["user:u"]),
+]
+BACK = Earlier(
+    conversion_id="back", kind="reengagement", at_ms=AT_MS - 2 * DAY_MS, identifiers=["device:d"]
+)
+
+
+@pytest.mark.parametrize(
+    ("decided", "earlier", "days"),
+    [
+        ({"kind": "install", "method": "reinstall", "inherited_from": "older"}, INSTALLED, 0),
+        ({"kind": "reengagement"}, INSTALLED, 9),
+        ({"kind": "reengagement"}, INSTALLED[2:], 1),
+        ({"kind": "reengagement"}, [], None),
+        ({"kind": "event"}, [*INSTALLED[1:], BACK], 10),
+        ({"kind": "event", "inherited_from": "back"}, [BACK, *INSTALLED], 9),
+        ({"kind": "event", "inherited_from": "back"}, [BACK], None),
+        ({"kind": "event", "inherited_from": "mine"}, [BACK, *INSTALLED], 9),
+        ({"kind": "event", "inherited_from": "theirs"}, INSTALLED[2:], 1),
+    ],
+)
+def test_the_time_of_the_install_is_that_which_postbacks_tell(
+    decided: dict[str, Any],
+    earlier: list[Earlier],
+    days: int | None,
+    migrated_url: str,
+    engine: Engine,
+) -> None:
+    source = next((e for e in earlier if e.conversion_id == decided.get("inherited_from")), None)
+    mine = an_attribution(
+        "v",
+        conversion=conversion("v", AT_MS, OWN),
+        identifiers=OWN,
+        earlier=earlier,
+        inherited_at_ms=source and source.at_ms,
+        **decided,
+    )
+    before = [
+        an_attribution(one.conversion_id, kind=one.kind, at_ms=one.at_ms, event_id="")
+        for one in earlier
+    ]
+    expected = None if days is None else AT_MS - days * DAY_MS
+    assert values_of(mine)["install_time_ms"] == expected
+    write(migrated_url, mine)
+    told_ms = [exported(engine)["v"]["install_time"]]
+    write(migrated_url, *before)
+    told_ms.append(exported(engine)["v"]["install_time"])
+    assert told_ms == [expected and at(expected)] * 2
 
 
 def test_of_several_revisions_the_newest_is_exported(migrated_url: str, engine: Engine) -> None:

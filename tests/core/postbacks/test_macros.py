@@ -9,7 +9,7 @@ from tests.core.postbacks.samples import AT_MS, CLICK_MS, a_candidate, a_touch, 
 from trackstream.core.postbacks.destinations import Destination
 from trackstream.core.postbacks.macros import MACROS, event_of, values_of, written
 from trackstream.core.postbacks.samples import sample
-from trackstream.core.records import Campaign
+from trackstream.core.records import Campaign, Earlier
 
 
 def test_every_macro_of_the_contract_is_there() -> None:
@@ -45,6 +45,26 @@ def test_an_event_knows_its_install_by_what_it_inherits() -> None:
     assert values["match_type"] is None
     assert (values["method"], written(values["revenue"])) == ("inherited", "49.99")
     assert values_of(an_attribution(kind="event", event="x"))["install_time"] is None
+
+
+def test_the_time_of_the_install_is_not_that_of_a_reengagement() -> None:
+    install, back = (
+        Earlier(conversion_id=kind, kind=kind, at_ms=at_ms, identifiers=["device:d1"])
+        for kind, at_ms in (("install", AT_MS - 9000), ("reengagement", AT_MS - 5000))
+    )
+    led_back = an_attribution(kind="reengagement", event="app_open", earlier=[install])
+    assert values_of(led_back)["install_time_ms"] == AT_MS - 9000
+    bought = an_attribution(
+        kind="event",
+        event="purchase",
+        method="inherited",
+        inherited_from="reengagement",
+        inherited_at_ms=AT_MS - 5000,
+        earlier=[back, install],
+    )
+    assert values_of(bought)["install_time_ms"] == AT_MS - 9000
+    alone = msgspec.structs.replace(bought, earlier=[back])
+    assert values_of(alone)["install_time"] is None
 
 
 def test_the_own_identifiers_go_before_those_of_the_click() -> None:

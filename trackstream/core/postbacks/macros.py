@@ -25,6 +25,8 @@ FRAUD = "fraud:"
 REJECTED = "rejected"
 """The method that whoever is told of a rejection is told."""
 
+_DEVICES = ("device:", "gaid:", "idfa:", "idfv:")
+"""Kinds of identifiers that are one device's."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -139,7 +141,26 @@ def _reason(candidate: Candidate) -> str | None:
 
 
 def _install_ms(attribution: Attribution) -> int | None:
-    return attribution.at_ms if attribution.kind == "install" else attribution.inherited_at_ms
+    """When the app was installed, as `raw_data_export` has it.
+
+    Of what inherits from an install that one's; else the latest install before it of its device,
+    else of the devices that links lead to.
+    """
+    if attribution.kind == "install":
+        return attribution.at_ms
+    earlier = {one.conversion_id: one for one in attribution.earlier}
+    source = earlier.get(attribution.inherited_from or "")
+    if source is None and attribution.inherited_at_ms is not None:
+        return attribution.inherited_at_ms
+    if source is not None and source.kind == "install":
+        return source.at_ms
+    own = {one for one in attribution.identifiers if one.startswith(_DEVICES)}
+    latest = max(
+        (one for one in attribution.earlier if one.kind == "install"),
+        key=lambda one: (not own.isdisjoint(one.identifiers), one.at_ms),
+        default=None,
+    )
+    return None if latest is None else latest.at_ms
 
 
 def _click_ms(attribution: Attribution) -> int | None:
