@@ -7,7 +7,8 @@ import pytest
 
 from tests.core.matching.world import conversion, touch
 from trackstream.core.fraud import CHECKS, Case, judge
-from trackstream.core.matching.decide import Decision, Found, FoundPrior, decide
+from trackstream.core.matching.candidates import Found, FoundPrior
+from trackstream.core.matching.decide import Decision, decide
 from trackstream.core.records import Conversion, Prior, Touch
 from trackstream.core.rules import (
     DAY_MS,

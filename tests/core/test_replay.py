@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tests.core.matching.replaying import NOW_MS, RULES, other_rules, published, replayed, scenarios
 from tests.core.matching.world import Scenario, conversion, touch
 from trackstream.core.credits import MODELS, credits_of
-from trackstream.core.matching.decide import Found, decide
+from trackstream.core.matching.candidates import Found
+from trackstream.core.matching.decide import decide
 from trackstream.core.records import Attribution, Candidate, Earlier
 from trackstream.core.replay import Brought, Difference, again
 from trackstream.core.rules import DEFAULT, Rules

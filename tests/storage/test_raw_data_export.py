@@ -205,7 +205,7 @@ def test_each_kind_of_conversion_in_its_words(migrated_url: str, engine: Engine)
     }
 
 
-OWN = ["device:d", "gaid:g", "user:u"]
+OWN = ["click:k", "device:d", "gaid:g", "cookie:c", "user:u"]
 INSTALLED = [
     Earlier(conversion_id="mine", kind="install", at_ms=AT_MS - 9 * DAY_MS, identifiers=["gaid:g"]),
     Earlier(
@@ -213,6 +213,12 @@ INSTALLED = [
     ),
     Earlier(conversion_id="theirs", kind="install", at_ms=AT_MS - DAY_MS, identifiers=["user:u"]),
 ]
+BY_CLICK = [
+    Earlier(conversion_id="click", kind="install", at_ms=AT_MS - 5, identifiers=["click:k"])
+]
+IN_BROWSER = Earlier(
+    conversion_id="web", kind="install", at_ms=AT_MS - 11 * DAY_MS, identifiers=["cookie:c"]
+)
 BACK = Earlier(
     conversion_id="back", kind="reengagement", at_ms=AT_MS - 2 * DAY_MS, identifiers=["device:d"]
 )
@@ -230,6 +236,11 @@ BACK = Earlier(
         ({"kind": "event", "inherited_from": "back"}, [BACK], None),
         ({"kind": "event", "inherited_from": "mine"}, [BACK, *INSTALLED], 9),
         ({"kind": "event", "inherited_from": "theirs"}, INSTALLED[2:], 1),
+        ({"kind": "event"}, BY_CLICK, None),
+        ({"kind": "event"}, [*BY_CLICK, *INSTALLED], 9),
+        ({"kind": "event", "web": True}, [*BY_CLICK, INSTALLED[2]], None),
+        ({"kind": "event", "web": True}, [INSTALLED[2], IN_BROWSER], 11),
+        ({"kind": "event", "web": True}, [INSTALLED[1], IN_BROWSER], 10),
     ],
 )
 def test_the_time_of_the_install_is_that_which_postbacks_tell(
@@ -239,10 +250,12 @@ def test_the_time_of_the_install_is_that_which_postbacks_tell(
     migrated_url: str,
     engine: Engine,
 ) -> None:
+    decided = {**decided}
+    asked = msgspec.structs.replace(conversion("v", AT_MS, OWN), web=decided.pop("web", False))
     source = next((e for e in earlier if e.conversion_id == decided.get("inherited_from")), None)
     mine = an_attribution(
         "v",
-        conversion=conversion("v", AT_MS, OWN),
+        conversion=asked,
         identifiers=OWN,
         earlier=earlier,
         inherited_at_ms=source and source.at_ms,

@@ -26,6 +26,7 @@ _VERDICTS = {
     "low_confidence": "too unlike to be the same device",
     "ambiguous": "two devices are alike, so neither is chosen",
     "less_alike": "another device is more alike",
+    "not_named": "the app was not opened by it",
     "another_device": "of another device, which installed itself",
     "fraud:click_after_install_began": "the download was already running",
     "fraud:click_to_install_too_short": "no app is downloaded and opened that fast",

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from trackstream.core.credits import MODELS, credits_of
+from trackstream.core.matching.candidates import ANOTHERS, Found, FoundPrior
 from trackstream.core.matching.conversion import ConversionState, Decided
-from trackstream.core.matching.decide import ANOTHERS, Decision, Found, FoundPrior, decide
+from trackstream.core.matching.decide import Decision, decide
 from trackstream.core.matching.told import attribution
 from trackstream.core.privacy import private_attribution
 from trackstream.core.records import Attribution, Credit, Earlier, Prior, Touch

@@ -29,7 +29,14 @@ scenarios = st.builds(
     Scenario,
     touches=st.lists(
         st.tuples(times, more, st.sampled_from(["click", "impression"])), max_size=8
-    ).map(lambda all_: [touch(f"t{n}", at, ids, kind=k) for n, (at, ids, k) in enumerate(all_)]),
+    ).map(
+        lambda all_: [
+            touch(f"t{n}", at, [f"click:t{n}", *ids], kind=k) for n, (at, ids, k) in enumerate(all_)
+        ]
+    ),
+    named=st.lists(
+        st.tuples(st.sampled_from(IDENTIFIERS), st.sampled_from(["t0", "t1", "t2"])), max_size=3
+    ),
     links=st.lists(
         st.lists(st.sampled_from(IDENTIFIERS), min_size=2, max_size=2, unique=True).map(
             lambda pair: (pair[0], pair[1])
@@ -37,7 +44,9 @@ scenarios = st.builds(
         max_size=6,
     ),
     conversions=st.lists(
-        st.tuples(times, more, st.sampled_from(["install", "event"])), min_size=1, max_size=5
+        st.tuples(times, more, st.sampled_from(["install", "event", "reengagement"])),
+        min_size=1,
+        max_size=5,
     ).map(
         lambda all_: [conversion(f"c{n}", at, ids, kind=k) for n, (at, ids, k) in enumerate(all_)]
     ),
@@ -80,7 +89,7 @@ def test_any_order_ends_in_the_same_decisions(scenario: Scenario, seed: int) -> 
         assert won == {
             key: touch_id
             for key, (_, touch_id, *_) in want.items()
-            if touch_id and asked[key].kind == "install"
+            if touch_id and asked[key].kind != "event"
         }
 
 

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trackstream.core.identifiers import event_identifiers, fingerprint
+from trackstream.core.identifiers import CLICK, DEVICES, event_identifiers, fingerprint
 from trackstream.core.records import Context, Conversion, Link, Probe
 
 if TYPE_CHECKING:
     from trackstream.core.records import Event, RawEvent
     from trackstream.core.rules import Rules
 
-__all__ = ["INSTALL_EVENTS", "conversion_of", "is_conversion", "links_between", "probes_of"]
+__all__ = [
+    "INSTALL_EVENTS",
+    "conversion_of",
+    "is_conversion",
+    "link_to_click",
+    "links_between",
+    "probes_of",
+]
 
 INSTALL_EVENTS = frozenset({"install", "first_open"})
 
@@ -57,6 +64,8 @@ def conversion_of(raw: RawEvent, event: Event, *, rules: Rules) -> Conversion | 
         person=event.person,
         identifiers=own,
         click_id=raw.referral.click_id if raw.referral else None,
+        campaign_id=raw.referral.campaign_id if raw.referral else None,
+        web=_is_web(own),
         install_begin_at_ms=_began_ms(raw, event),
         ip=event.ip,
         os_name=os_name,
@@ -69,6 +78,13 @@ def conversion_of(raw: RawEvent, event: Event, *, rules: Rules) -> Conversion | 
         bot=event.bot,
         revenue_micros=event.revenue_micros,
         currency=event.currency,
+    )
+
+
+def _is_web(identifiers: list[str]) -> bool:
+    """Whether it has a browser's identifier, and none of a device that an app would tell."""
+    return any(one.startswith("cookie:") for one in identifiers) and not any(
+        one.startswith(DEVICES) for one in identifiers
     )
 
 
@@ -122,3 +138,11 @@ def links_between(a: str, b: str, *, app_id: str, at_ms: int) -> list[Link]:
         Link(app_id=app_id, identifier=a, other=b, at_ms=at_ms),
         Link(app_id=app_id, identifier=b, other=a, at_ms=at_ms),
     ]
+
+
+def link_to_click(identifier: str, click_id: str, *, app_id: str, at_ms: int) -> Link:
+    """A link to a click that an event names, from what else it carries.
+
+    There is none back: a click's id is handed on, so it leads from nobody to anybody.
+    """
+    return Link(app_id=app_id, identifier=identifier, other=f"{CLICK}{click_id}", at_ms=at_ms)

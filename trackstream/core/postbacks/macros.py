@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
+from trackstream.core.identifiers import CLICK, DEVICES, FINGERPRINT
 from trackstream.core.texts import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from trackstream.core.records import Attribution, Candidate
+    from trackstream.core.records import Attribution, Candidate, Earlier
 
 __all__ = ["FRAUD", "MACROS", "REJECTED", "Value", "event_of", "values_of", "written"]
 
@@ -25,8 +26,6 @@ FRAUD = "fraud:"
 REJECTED = "rejected"
 """The method that whoever is told of a rejection is told."""
 
-_DEVICES = ("device:", "gaid:", "idfa:", "idfv:")
-"""Kinds of identifiers that are one device's."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -144,7 +143,7 @@ def _install_ms(attribution: Attribution) -> int | None:
     """When the app was installed, as `raw_data_export` has it.
 
     Of what inherits from an install that one's; else the latest install before it of its device,
-    else of the devices that links lead to.
+    else of its person: as `core.matching.decide` has it of what an event inherits.
     """
     if attribution.kind == "install":
         return attribution.at_ms
@@ -154,13 +153,20 @@ def _install_ms(attribution: Attribution) -> int | None:
         return attribution.inherited_at_ms
     if source is not None and source.kind == "install":
         return source.at_ms
-    own = {one for one in attribution.identifiers if one.startswith(_DEVICES)}
-    latest = max(
-        (one for one in attribution.earlier if one.kind == "install"),
-        key=lambda one: (not own.isdisjoint(one.identifiers), one.at_ms),
-        default=None,
-    )
-    return None if latest is None else latest.at_ms
+    own = set(attribution.identifiers)
+    is_web = attribution.conversion is not None and attribution.conversion.web
+
+    def nearness(one: Earlier) -> int:
+        shared = own.intersection(one.identifiers)
+        if any(each.startswith(DEVICES) for each in shared):
+            return 2
+        if is_web:
+            return int(any(each.startswith("cookie:") for each in shared))
+        return int(not all(each.startswith((CLICK, FINGERPRINT)) for each in one.identifiers))
+
+    near = ((nearness(one), one.at_ms) for one in attribution.earlier if one.kind == "install")
+    _, at_ms = max((one for one in near if one[0]), default=(0, None))
+    return at_ms
 
 
 def _click_ms(attribution: Attribution) -> int | None:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from trackstream.core.records.base import Record
 from trackstream.core.records.sent import Campaign
 
-__all__ = ["Answer", "Claim", "Conversion", "Link", "Outcome", "Prior", "Probe", "Touch"]
+__all__ = [
+    "Answer",
+    "Claim",
+    "Claimed",
+    "Conversion",
+    "Link",
+    "Outcome",
+    "Prior",
+    "Probe",
+    "Touch",
+]
 
 
 class Touch(Record, frozen=True, kw_only=True):
@@ -117,6 +127,14 @@ class Outcome(Record, frozen=True, kw_only=True):
     confidence: float = 1.0
 
 
+class Claimed(Record, frozen=True, kw_only=True):
+    """A touch that came from the device of an install."""
+
+    touch_id: str
+    kind: str
+    at_ms: int
+
+
 class Claim(Record, frozen=True, kw_only=True):
     """Touches that came from an install's own device, told to a fingerprint they are found by."""
 
@@ -124,8 +142,7 @@ class Claim(Record, frozen=True, kw_only=True):
     identifier: str
     conversion_id: str
     """The install's."""
-    claimed: dict[str, int]
-    """When each was, epoch milliseconds, by its id."""
+    claimed: list[Claimed]
 
 
 class Prior(Record, frozen=True, kw_only=True):
@@ -151,5 +168,5 @@ class Answer(Record, frozen=True, kw_only=True):
     touches: list[Touch] = []
     links: list[str] = []
     priors: list[Prior] = []
-    claimed: dict[str, int] = {}
+    claimed: list[Claimed] = []
     """Touches that are known to be of other devices; see `Claim`."""
