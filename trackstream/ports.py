@@ -91,6 +91,8 @@ class TrackingLink(msgspec.Struct, frozen=True, kw_only=True):
     ios_url: str | None = None
     deep_link: str | None = None
     expires_at_ms: int | None = None
+    overridable: tuple[str, ...] = ()
+    """Of channel, network and ad_group, what a click's query may name otherwise."""
 
 
 class Undelivered(Exception):  # noqa: N818 - a state of the world, named as such

@@ -27,6 +27,18 @@ LINKS = [
         deep_link="shop://sale",
         web_url="https://b.example",
     ),
+    TrackingLink(
+        link_id="l1",  # and once more: a click may name its own
+        slug="a",
+        app_id="shop",
+        campaign_id="c",
+        channel="social",
+        network="adnet",
+        ad_group="g",
+        deep_link="shop://sale",
+        web_url="https://b.example",
+        overridable=("channel", "ad_group"),
+    ),
 ]
 AGENTS = [UserAgent(), UserAgent(os_name="Android", os_version="14", device_model="K")]
 NAMES = [
@@ -108,6 +120,14 @@ def test_no_part_of_a_query_is_taken_from_another_click(base: dict[str, str], na
 )
 def test_no_part_of_a_request_is_taken_from_another_click(name: str, value: object) -> None:
     assert_same([CLICK, msgspec.structs.replace(CLICK, **{name: value}), CLICK])
+
+
+@pytest.mark.parametrize("name", ["channel", "network", "ad_group", "adgroup"])
+def test_what_a_changed_link_lets_a_click_name_is_looked_at_anew(name: str) -> None:
+    named = msgspec.structs.replace(CLICK, query={name: "own"})
+    assert_same(
+        [msgspec.structs.replace(one, link=link) for link in (1, 2) for one in (CLICK, named)]
+    )
 
 
 def assert_same(clicks: list[Click]) -> None:

@@ -36,7 +36,9 @@ async def _until(true: Callable[[], object]) -> None:
 async def test_it_knows_what_is_registered(directory: CachedDirectory, registry: Registry) -> None:
     app = registry.create_app("shop")
     key = registry.create_key("shop", "server")
-    older = registry.create_link(app_id="shop", campaign_id="c", web_url="https://a.example/1")
+    older = registry.create_link(
+        app_id="shop", campaign_id="c", web_url="https://a.example/1", overridable=["channel"]
+    )
     newer = registry.create_link(app_id="shop", campaign_id="c", web_url="https://a.example/2")
     assert not directory.ready
     await directory.start()

@@ -42,9 +42,11 @@ _VERDICTS = {
     "fraud:many_devices": "more devices at its network than the app's rules allow",
     "fraud:geo_mismatch": "clicked and converted in different countries",
     "reinstall": "a reinstall keeps its first attribution",
-    "inherited": "the event has its install's attribution",
+    "inherited": "the event has the attribution of its install or re-engagement",
 }
 """What `core.matching.decide` calls its verdicts; one that is not here is shown as it is."""
+
+_KINDS = {"install": "install", "reengagement": "re-engagement"}
 
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000))
 
@@ -118,10 +120,11 @@ def _reasons(found: Explanation, decision: Revision) -> list[str]:
     lines = []
     if decision.method in {"inherited", "reinstall"}:
         what = {
-            "inherited": "The event takes over the attribution of the install",
-            "reinstall": "This device had the app before: it keeps the attribution of the install",
+            "inherited": "The event takes over the attribution of the",
+            "reinstall": "This device had the app before: it keeps the attribution of the",
         }[decision.method]
-        lines.append(f"{what} {decision.inherited_from}.")
+        kind = _KINDS.get(decision.inherited_kind or "", "conversion")
+        lines.append(f"{what} {kind} {decision.inherited_from}.")
         if touch is None:
             lines.append("That one was organic: nobody's.")
         else:

@@ -127,11 +127,12 @@ def known(*priors: FoundPrior) -> dict[str, FoundPrior]:
 
 
 def test_a_reinstall_takes_over_the_install_before() -> None:
-    priors = known(installed("c0", 1, "t0"), installed("c1", NOW_MS - 89 * DAY_MS, "t0"))
+    last = installed("c1", NOW_MS - 89 * DAY_MS, "t0")
+    last = msgspec.structs.replace(last, prior=msgspec.structs.replace(last.prior, confidence=0.73))
     new = before("t", HOUR_MS, "device:d")
-    decision = decide(INSTALL, {"t": new}, priors, rules=DEFAULT)
+    decision = decide(INSTALL, {"t": new}, known(installed("c0", 1, "t0"), last), rules=DEFAULT)
     assert (decision.method, decision.inherited_from) == ("reinstall", "c1")
-    assert decision.touch == priors["c1"].prior.touch
+    assert (decision.touch, decision.confidence) == (last.prior.touch, 0.73)
     assert verdicts(decision) == {"t": "reinstall"}
 
 

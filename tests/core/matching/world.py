@@ -222,6 +222,7 @@ def reference(scenario: Scenario, rules: Rules) -> dict[str, Decision]:
                     kind=one.kind,
                     at_ms=one.at_ms,
                     touch=decided[one.conversion_id].touch,
+                    confidence=decided[one.conversion_id].confidence,
                 ),
                 sorted(exact & set(one.identifiers)),
             )

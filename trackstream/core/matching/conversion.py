@@ -141,6 +141,7 @@ def _digest(state: ConversionState, decision: Decision, shared: list[Credit]) ->
     """
     published = (
         decision.reattribution,
+        decision.confidence,
         [
             (one.touch.touch_id, one.verdict, one.flags, one.identifiers)
             for one in decision.candidates

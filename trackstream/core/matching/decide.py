@@ -144,6 +144,7 @@ def _judged(one: Candidate, chosen: Candidate) -> Candidate:
 def _taken_over(method: str, prior: Prior, candidates: list[Candidate]) -> Decision:
     return Decision(
         method=method,
+        confidence=prior.confidence,
         touch=prior.touch,
         inherited_from=prior.conversion_id,
         candidates=[

@@ -164,6 +164,7 @@ def _decided(
             revision=outcome.revision,
             method=outcome.method,
             touch=shortened(outcome.touch) if outcome.touch else None,
+            confidence=outcome.confidence,
         )
         priors = foremost([now, *others], rules.max_probes)
         state = msgspec.structs.replace(state, priors=priors)

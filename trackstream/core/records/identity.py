@@ -124,6 +124,7 @@ class Outcome(Record, frozen=True, kw_only=True):
     revision: int
     method: str
     touch: Touch | None = None
+    confidence: float = 1.0
 
 
 class Claimed(Record, frozen=True, kw_only=True):
@@ -154,6 +155,7 @@ class Prior(Record, frozen=True, kw_only=True):
     """0: not decided yet."""
     method: str | None = None
     touch: Touch | None = None
+    confidence: float = 1.0
 
 
 class Answer(Record, frozen=True, kw_only=True):

@@ -39,14 +39,24 @@ def _identifier(kind: str) -> str:
     )"""  # noqa: S608 - a kind of ours
 
 
-_VIEW = f"""
-CREATE VIEW raw_data_export AS
+_INSTALL_TIME = "CASE WHEN source.kind = 'install' THEN source.converted_at END"
+
+
+def view(install_time: str = _INSTALL_TIME, more: str = "") -> str:
+    """The statement that makes it, or replaces it.
+
+    Args:
+        install_time: Of what is no install: when the app was installed.
+        more: Further joins, which that needs.
+    """
+    return f"""
+CREATE OR REPLACE VIEW raw_data_export AS
 SELECT
     mine.app_id,
     mine.touch_kind AS attributed_touch_type,
     mine.touched_at AS attributed_touch_time,
-    CASE WHEN mine.kind = 'install' THEN mine.converted_at
-        WHEN source.kind = 'install' THEN source.converted_at END AS install_time,
+    CASE WHEN mine.kind = 'install' THEN mine.converted_at ELSE {install_time} END
+        AS install_time,
     mine.converted_at AS event_time,
     mine.event AS event_name,
     event.properties AS event_value,
@@ -146,12 +156,13 @@ LEFT JOIN LATERAL (
     WHERE starts_with(one ->> 'verdict', 'fraud:')
     ORDER BY (one #>> '{{touch,at_ms}}')::bigint DESC, one #>> '{{touch,touch_id}}' LIMIT 1
 ) AS refused ON true
+{more}
 """  # noqa: S608 - names of our schema
 
 
 def upgrade() -> None:
     """Create the view."""
-    op.execute(_VIEW)
+    op.execute(view())
 
 
 def downgrade() -> None:
