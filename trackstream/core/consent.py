@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from trackstream.core.records import Context
     from trackstream.core.rules import Rules
 
-__all__ = ["TRACKING_PURPOSES", "may_be_guessed"]
+__all__ = ["TRACKING_PURPOSES", "guess_window_ms", "may_be_guessed"]
 
 TRACKING_PURPOSES = (
     *("ads", "advertising", "targeted_advertising", "personalized_ads", "marketing", "targeting"),
@@ -44,6 +44,13 @@ def may_be_guessed(context: Context | None, rules: Rules) -> bool:
         return False
     said = _said(context.consent if context else {})
     return all(said) and (bool(said) or not rules.probabilistic_needs_consent)
+
+
+def guess_window_ms(rules: Rules) -> int:
+    """How old a click may be that is found by network and system; 0: none is."""
+    if not rules.probabilistic or "click_probabilistic" not in rules.waterfall:
+        return 0
+    return rules.window_ms("click_probabilistic")
 
 
 def _said(consent: Mapping[str, bool]) -> list[bool]:

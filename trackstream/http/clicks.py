@@ -10,6 +10,7 @@ from aiohttp import web
 from multidict import istr
 
 from trackstream.core.campaigns import marks, query_of
+from trackstream.core.consent import guess_window_ms
 from trackstream.core.identifiers import scoped
 from trackstream.core.redirects import destination_of, location_of
 from trackstream.core.touches import (
@@ -226,8 +227,13 @@ async def _written(sighting: Sighting, parts: Parts) -> Refusal | None:
         return None if is_click else refusal
     link, visit = _known(sighting.link), _known(sighting.visit)
     if is_click and link.deep_link is not None:
+        rules = parts.directory.rules(link.app_id, at_ms=sighting.now_ms)
         await parts.cache.remember_touch(
-            link.app_id, sighting.click_id, print_of(visit), link.deep_link
+            link.app_id,
+            sighting.click_id,
+            print_of(visit),
+            link.deep_link,
+            guess_ms=guess_window_ms(rules),
         )
     return None
 
