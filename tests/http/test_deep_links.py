@@ -69,6 +69,30 @@ async def test_an_install_is_led_by_a_guess_only_where_it_is_matched_by_one(
     assert matched(service, rules) is guessed
 
 
+@pytest.mark.parametrize("objection", ["Sec-GPC", "DNT"])
+async def test_an_install_of_a_browser_that_objects_is_not_guessed(
+    service: Service, objection: str
+) -> None:
+    await click(service)
+    for said, guessed in (("1", False), ("0", True)):
+        for path, install in (
+            ("/v1/install", {"device_id": "d", "timestamp": NOW_MS}),
+            ("/v1/track", {"event": "Application Installed", "anonymousId": "a"}),
+        ):
+            service.sink.sent.clear()
+            headers = {"User-Agent": ANDROID, objection: said}
+            response = await service.post(path, install, headers=headers)
+            told = (await response.json()).get("deep_link")
+            assert (told is not None) is (guessed and path == "/v1/install")
+            assert matched(service, Rules()) is guessed
+    service.sink.sent.clear()
+    install = {"device_id": "d", "timestamp": NOW_MS, "context": {"ip": "127.0.0.1"}}
+    headers = {"User-Agent": ANDROID, objection: "1"}  # a server's, which nobody uses
+    response = await service.signed("/v1/install", install, headers=headers)
+    assert (await response.json())["deep_link"] == LINK.deep_link
+    assert matched(service, Rules())
+
+
 @pytest.mark.parametrize(
     "rules",
     [

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from trackstream.core.records import Context
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trackstream.core.records import Context
     from trackstream.core.rules import Rules
 
-__all__ = ["TRACKING_PURPOSES", "guess_window_ms", "may_be_guessed"]
+__all__ = ["TRACKING_PURPOSES", "guess_window_ms", "may_be_guessed", "objecting"]
 
 TRACKING_PURPOSES = (
     *("ads", "advertising", "targeted_advertising", "personalized_ads", "marketing", "targeting"),
@@ -44,6 +47,12 @@ def may_be_guessed(context: Context | None, rules: Rules) -> bool:
         return False
     said = _said(context.consent if context else {})
     return all(said) and (bool(said) or not rules.probabilistic_needs_consent)
+
+
+def objecting(context: Context | None) -> Context:
+    """The context of an event whose sender's browser says that its user is not to be tracked."""
+    context = context or Context()
+    return msgspec.structs.replace(context, consent={**context.consent, "tracking": False})
 
 
 def guess_window_ms(rules: Rules) -> int:

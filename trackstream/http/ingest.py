@@ -19,6 +19,7 @@ from trackstream.http.dialects import (
     Dialect,
     Item,
     Post,
+    as_wished,
     batch_refusal,
     id_maker,
     idempotency_base,
@@ -113,7 +114,7 @@ def _item(
         default_cookie_id=None if post.known.signs else cookie_of(post.request),
     )
     result = as_defined(result, value, parts.directory.app(post.known.app_id), parts.metrics)
-    return Item(value, value, result, "/v1/event")
+    return Item(value, value, as_wished(result, post), "/v1/event")
 
 
 def _answer_batch(post: Post, _: Parts) -> Refusal | None:
