@@ -1,9 +1,9 @@
 """Crawlers and other programs by their user agent string.
 
 The rules are the maintained list of `crawler-user-agents` (one regular expression a crawler).
-Left out are plain HTTP libraries (of the list okhttp, curl, Python-urllib, …, and Java's own): apps,
-servers and ad networks that report clicks from server to server send just these, and are no robots.
-uap-core calls some of them spiders; `is_library` tells these apart.
+Left out are plain HTTP libraries (of the list okhttp, curl, Python-urllib, …, and Java's own):
+apps, servers and ad networks that report clicks from server to server send just these, and are no
+robots. uap-core calls some of them spiders; `is_library` tells these apart.
 They are matched all at once by the engine of ua-parser's fast back end, which first looks for
 the literals that a rule needs: about 2 µs a string, where one joined `re` takes 400.
 """
