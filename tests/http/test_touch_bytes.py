@@ -62,6 +62,7 @@ class Click(msgspec.Struct, frozen=True):
     language: str | None
     cookie_id: str | None
     country: str | None
+    objects: bool
     query: dict[str, str]
     touch_id: str
     own_id: str
@@ -77,6 +78,7 @@ CLICK = Click(
     language="en",
     cookie_id="k" * 32,
     country="AT",
+    objects=False,
     query={},
     touch_id="t1",
     own_id="c1",
@@ -92,6 +94,7 @@ CLICKS = st.builds(
     language=st.sampled_from([None, "de"]),
     cookie_id=st.none() | st.just("k" * 32),
     country=st.sampled_from([None, "AT"]),
+    objects=st.booleans(),
     query=st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=4),
     touch_id=st.sampled_from(["t1", "t2"]),
     own_id=st.sampled_from(["c1", "c2"]),
@@ -116,6 +119,7 @@ def test_no_part_of_a_query_is_taken_from_another_click(base: dict[str, str], na
     [
         *(("kind", "impression"), ("link", 1), ("agent", 1), ("user_agent", "b"), ("at_ms", 2)),
         *(("ip", None), ("language", "de"), ("cookie_id", None), ("country", None)),
+        ("objects", True),
     ],
 )
 def test_no_part_of_a_request_is_taken_from_another_click(name: str, value: object) -> None:
@@ -142,6 +146,7 @@ def assert_same(clicks: list[Click]) -> None:
             language=one.language,
             cookie_id=one.cookie_id,
             country=one.country,
+            objects=one.objects,
         )
         link = LINKS[one.link]
         click_id = one.query.get("click_id", one.own_id)

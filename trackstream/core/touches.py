@@ -44,6 +44,7 @@ __all__ = [
     "identifiers_of",
     "keys_of",
     "language_of",
+    "print_of",
     "recurring_of",
     "subject_among",
     "subject_of_touch",
@@ -119,6 +120,8 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None
     cookie_id: str | None
     country: str | None = None
+    objects: bool = False
+    """Whether it says that its user does not want to be tracked (`Sec-GPC`, `DNT`)."""
 
 
 def click_id_of(query: Mapping[str, str]) -> str | None:
@@ -195,7 +198,10 @@ def touch_of(
 def identifiers_of(
     kind: str, visit: Visit, query: Mapping[str, str], *, click_id: str
 ) -> list[str]:
-    """What the touch can be found by, preferred first; see `touch_of`."""
+    """What the touch can be found by, preferred first; see `touch_of`. It is never empty.
+
+    Where nothing is known, it is counted under a click id that nobody is told.
+    """
     found = []
     if kind == "click" or click_id_of(query) == click_id:
         found.append(f"click:{click_id}")
@@ -206,10 +212,15 @@ def identifiers_of(
                 found.append(f"{prefix}{value}")
     if visit.cookie_id:
         found.append(f"cookie:{visit.cookie_id}")
-    print_ = fingerprint(visit.ip, visit.agent.os_name)
+    print_ = print_of(visit)
     if print_:
         found.append(print_)
-    return found
+    return found or [f"click:{click_id}"]
+
+
+def print_of(visit: Visit) -> str | None:
+    """The fingerprint by which the touch can be found; None for whoever objects to that."""
+    return None if visit.objects else fingerprint(visit.ip, visit.agent.os_name)
 
 
 def recurring_of(query: Mapping[str, str]) -> tuple[str, ...]:

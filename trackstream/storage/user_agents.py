@@ -9,7 +9,7 @@ from ua_parser.loaders import load_builtins
 from ua_parser.regex import Resolver
 
 from trackstream.core.lookups import UserAgent
-from trackstream.storage.bots import BotMatcher
+from trackstream.storage.bots import BotMatcher, is_library
 from trackstream.storage.recent import Recent
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ system's version is then always 10."""
 class UaParser:
     """`ports.UserAgentLookup` on ua-parser's Rust back end, with a bounded cache per string.
 
-    A bot is what the crawler list names, or what uap-core calls a spider. Making one takes
-    some 0.1 s.
+    A bot is what the crawler list names, or what uap-core calls a spider, unless it is an HTTP
+    library's name alone. Making one takes some 0.1 s.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class UaParser:
             os_version=None if frozen or _is_behind(system, browser) else _version(system),
             device_brand=device.brand if device and named else None,
             device_model=device.model if device and telling and not frozen else None,
-            bot=spider or self._is_bot(text),
+            bot=(spider and not is_library(text)) or self._is_bot(text),
         )
 
 

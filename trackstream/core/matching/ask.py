@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trackstream.core.clocks import latest_at_ms
+from trackstream.core.consent import may_be_guessed
 from trackstream.core.identifiers import CLICK, DEVICES, event_identifiers, fingerprint
 from trackstream.core.records import Context, Conversion, Link, Probe
 
@@ -22,15 +23,6 @@ __all__ = [
 ]
 
 INSTALL_EVENTS = frozenset({"install", "first_open"})
-
-
-_TRACKING_PURPOSES = frozenset(
-    {
-        *("ads", "advertising", "ad_storage", "ad_user_data", "marketing", "targeting"),
-        *("tracking", "app_tracking", "fingerprinting"),
-    }
-)
-"""Purposes in `context.consent`: plain words, and those of Google's consent mode."""
 
 
 def is_conversion(event: str, rules: Rules) -> bool:
@@ -54,7 +46,7 @@ def conversion_of(
     installed = kind == "install"
     own = event_identifiers(raw)
     os_name = event.os_name
-    if installed and rules.probabilistic and _may_be_guessed(raw, rules):
+    if installed and may_be_guessed(raw.context, rules):
         coarse = fingerprint(event.ip, os_name)
         own = [*own, coarse] if coarse else own
     return Conversion(
@@ -94,17 +86,6 @@ def _is_web(identifiers: list[str]) -> bool:
     return any(one.startswith("cookie:") for one in identifiers) and not any(
         one.startswith(DEVICES) for one in identifiers
     )
-
-
-def _may_be_guessed(raw: RawEvent, rules: Rules) -> bool:
-    """Whether its subject lets itself be found by network and system.
-
-    Not when it denies any purpose of advertising or tracking, nor, where the rules ask for consent,
-    unless it allows one.
-    """
-    consent = raw.context.consent if raw.context else {}
-    said = [given for purpose, given in consent.items() if purpose.lower() in _TRACKING_PURPOSES]
-    return all(said) and (bool(said) or not rules.probabilistic_needs_consent)
 
 
 def _screen(context: Context | None) -> str | None:
