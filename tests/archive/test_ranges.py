@@ -12,11 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.storage.records import AT_MS, DAY_MS, a_full_event, a_session, an_event
+from trackstream.archive import contents
 from trackstream.archive.columns import SCHEMA, table
 from trackstream.archive.place import Directory, Place, open_place
 from trackstream.archive.ranges import Message, PartitionRanges
 from trackstream.archive.verification import verify
 from trackstream.codec import encode
+from trackstream.core.records import Context
 from trackstream.storage.errors import InvalidValueError, WriterFencedError
 
 if TYPE_CHECKING:
@@ -177,6 +179,41 @@ def test_what_is_no_event_is_counted_and_has_no_row(place: Place) -> None:
     assert (found.rows, found.unreadable, found.problems) == (2, 4, [])
 
 
+def test_a_record_that_no_column_takes_is_put_aside_and_the_rest_is_written(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    mixed = messages(0, 8)
+    context = Context(screen_width=2**40)
+    wide = [an_event("wide", app_id="app0", context=context), an_event("w", context=context)]
+    mixed[2] = Message(2, encode(wide[0]))
+    # Of a file that has nothing else.
+    mixed[5] = Message(5, encode(wide[1]))
+    loaded(place).append(mixed)
+    assert offsets(place) == [0, 1, 3, 4, 6, 7]
+    (found,), strangers = verify(place)
+    assert (found.rows, found.unreadable, found.problems, strangers) == (6, 2, [], [])
+    assert "offset 2, has no row" in caplog.text
+    # It is put aside in what is carried out again, too.
+    dying: Any = Dying(place, 2)
+    with pytest.raises(RuntimeError):
+        loaded(dying).append([Message(one.offset + 8, one.value) for one in mixed])
+    again = loaded(place)
+    assert again.finish([Message(one.offset + 8, one.value) for one in mixed]) == []
+    assert offsets(place) == [0, 1, 3, 4, 6, 7, 8, 9, 11, 12, 14, 15]
+
+
+def test_nothing_is_planned_that_cannot_be_carried_out(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise LookupError("a fault of ours")
+
+    monkeypatch.setattr(contents, "table", broken)
+    with pytest.raises(LookupError):
+        loaded(place).append(messages(0, 8))
+    assert place.files() == []
+
+
 def test_messages_that_kafka_has_deleted_before_are_told(place: Place) -> None:
     loaded(place).append(messages(0, 2))
     loaded(place).append(messages(7, 2))
@@ -282,6 +319,12 @@ def test_the_columns_are_those_of_the_avro_schema() -> None:
     assert kinds["revenue"] == pa.decimal128(20, 6)
     assert not SCHEMA.field("event_id").nullable
     assert SCHEMA.field("user_id").nullable
+
+
+def test_every_autonomous_system_has_room() -> None:
+    """RFC 6793: their numbers have 32 bits, and no sign."""
+    made = table([an_event(asn=2**32 - 1)], partition=0, offsets=[0])
+    assert made["asn"].to_pylist() == [2**32 - 1]
 
 
 @pytest.mark.parametrize("micros", [2**63 - 1, -(2**63), 0, 1])
