@@ -80,14 +80,43 @@ INSERTS: dict[str, str] = {
 """By table, from its temporary table. At most one row a key where the newest revision is kept."""
 
 AFTER: dict[str, str] = {
+    # Both ways: for what is merged now, and for what was merged into it before. In a ring, which no
+    # worker makes, there is no survivor, and nothing is changed.
+    "fact_sessions": """
+WITH RECURSIVE mine AS (
+    SELECT app_id, session_id FROM stage_fact_sessions WHERE merged_into IS NOT NULL
+), ways AS (
+    SELECT one.app_id, one.session_id, one.merged_into AS comes_to
+    FROM mine JOIN fact_sessions AS one ON one.app_id = mine.app_id
+        AND one.session_id = mine.session_id AND one.merged_into IS NOT NULL
+    UNION SELECT one.app_id, one.session_id, one.merged_into
+    FROM mine JOIN fact_sessions AS one ON one.app_id = mine.app_id
+        AND one.merged_into = mine.session_id
+    UNION SELECT way.app_id, way.session_id, next.merged_into
+    FROM ways AS way JOIN fact_sessions AS next ON next.app_id = way.app_id
+        AND next.session_id = way.comes_to AND next.merged_into IS NOT NULL
+)
+UPDATE fact_sessions AS one SET merged_into = way.comes_to
+FROM ways AS way
+WHERE way.app_id = one.app_id AND way.session_id = one.session_id
+    AND one.merged_into <> way.comes_to
+    AND NOT EXISTS (
+        SELECT 1 FROM fact_sessions AS next WHERE next.app_id = way.app_id
+        AND next.session_id = way.comes_to AND next.merged_into IS NOT NULL
+    )
+""",
     "attributions": """
 DELETE FROM attribution_credits AS old USING attributions AS now, stage_attributions AS mine
 WHERE mine.app_id = now.app_id AND mine.conversion_id = now.conversion_id
     AND old.app_id = now.app_id AND old.conversion_id = now.conversion_id
     AND old.revision < now.revision
-"""
+""",
 }
-"""What a table's new rows do besides: credits of earlier revisions go."""
+"""What a table's new rows do besides.
+
+A session that was merged into one that was itself merged is said to be in the one that is left, so
+that readers follow one step; credits of earlier revisions go.
+"""
 
 _KNOWN_OF_USERS = ("user_id", "country", "os_name")
 """Columns of `dim_users` that say the newest of what events have said, each with its moment."""
