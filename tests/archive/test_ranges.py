@@ -202,6 +202,48 @@ def test_a_record_that_no_column_takes_is_put_aside_and_the_rest_is_written(
     assert offsets(place) == [0, 1, 3, 4, 6, 7, 8, 9, 11, 12, 14, 15]
 
 
+def some_repeated() -> list[Message]:
+    """Eight messages, of which 3, 5 and 7 were there before."""
+    found = messages(0, 8)
+    found[3] = Message(3, found[0].value)
+    # With another time: a device's clock was corrected meanwhile.
+    moved = an_event("e1", app_id="app1", timestamp_ms=AT_MS + 5 * DAY_MS)
+    found[5] = Message(5, encode(moved))
+    # Of another app, and of another subject, it is another event.
+    found[6] = Message(6, encode(an_event("e0", app_id="app1")))
+    found[4] = Message(4, encode(an_event("e0", app_id="app0", subject="app0|device:other")))
+    found[7] = found[6]._replace(offset=7)
+    return found
+
+
+# The whole range, and every way to die in it.
+@pytest.mark.parametrize("writes", [None, 1, 2, 3, 4])
+def test_of_an_event_that_comes_again_in_a_range_the_first_is_kept(
+    place: Place, writes: int | None
+) -> None:
+    ours: Any = place if writes is None else Dying(place, writes)
+    if writes is None:
+        loaded(ours).append(some_repeated())
+    else:
+        with pytest.raises(RuntimeError):
+            loaded(ours).append(some_repeated())
+        assert loaded(place).finish(some_repeated()) == []
+    assert offsets(place) == [0, 1, 2, 4, 6]
+    (found,), strangers = verify(place)
+    assert (found.rows, found.repeats, found.unfinished) == (5, 3, 0)
+    assert not found.problems
+    assert not strangers
+
+
+def test_where_the_first_can_be_no_row_the_next_has_it(place: Place) -> None:
+    wide = an_event("e0", context=Context(screen_width=2**40))
+    sent = [encode(wide), encode(an_event("e0")), encode(an_event("e0"))]
+    loaded(place).append([Message(n, value) for n, value in enumerate(sent)])
+    assert offsets(place) == [1]
+    (found,), _ = verify(place)
+    assert (found.rows, found.unreadable, found.repeats, found.problems) == (1, 1, 1, [])
+
+
 def test_nothing_is_planned_that_cannot_be_carried_out(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

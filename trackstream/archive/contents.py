@@ -16,7 +16,7 @@ from trackstream.codec import UndecodableError, decode
 from trackstream.core.records import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
 __all__ = ["Contents", "Message", "Range", "Rows"]
 
@@ -45,10 +45,13 @@ class Range(NamedTuple):
     Attributes:
         rows: By the path of the file that has them: an app's events of one day.
         unreadable: Offsets of what is no event, or has a value that no column takes.
+        repeats: Offsets of events that are in the range before, by app, id and subject. A worker
+            that was killed, or lost a partition, may have sent them twice.
     """
 
     rows: dict[str, Rows]
     unreadable: list[int]
+    repeats: list[int]
 
 
 class Contents:
@@ -65,34 +68,48 @@ class Contents:
         """What files and folders are named by."""
 
     def of(
-        self, messages: Iterable[Message], first: int, last: int, *, without: Collection[int] = ()
-    ) -> Range:
-        """The rows of the range from `first` to `last`, both included; none for `without`."""
-        rows: dict[str, Rows] = {}
-        unreadable: list[int] = []
+        self, messages: Iterable[Message], first: int, last: int, *, without: Collection[int]
+    ) -> dict[str, Rows]:
+        """The rows of the range from `first` to `last`, both included, but for some offsets."""
+        found: dict[str, Rows] = {}
         for offset, value in messages:
-            if not first <= offset <= last:
-                continue
-            event = None if offset in without else _event(value)
+            event = _event(value) if first <= offset <= last and offset not in without else None
+            if event is not None:
+                found.setdefault(self._path(event, first, last), []).append((offset, event))
+        return found
+
+    def _told_apart(
+        self, messages: Iterable[Message], first: int, last: int, unwritable: Collection[int]
+    ) -> Range:
+        found = Range({}, [], [])
+        seen: set[tuple[str, str, str]] = set()
+        for offset, value in messages:
+            event = None if offset in unwritable else _event(value)
             if event is None:
-                unreadable.append(offset)
-            else:
-                rows.setdefault(self._path(event, first, last), []).append((offset, event))
-        return Range(rows, unreadable)
+                found.unreadable.append(offset)
+                continue
+            key = (event.app_id, event.event_id, event.subject)
+            if key in seen:
+                found.repeats.append(offset)
+                continue
+            seen.add(key)
+            found.rows.setdefault(self._path(event, first, last), []).append((offset, event))
+        return found
 
     def made(
-        self, messages: Iterable[Message], first: int, last: int
+        self, messages: Sequence[Message], first: int, last: int
     ) -> tuple[Range, dict[str, bytes]]:
-        """The range, and all its files by path. A record that can be no row is put aside.
+        """What the messages from `first` to `last` are, and all their files by path.
+
+        A record that can be no row is put aside; of a repeated one the first has the row.
 
         Raises:
             ArrowException: Events of which each can be a row cannot be rows of one file; or another
                 of what says that a value is of no use.
         """
-        messages = list(messages)
         aside: set[int] = set()
         while True:
-            found = self.of(messages, first, last, without=aside)
+            found = self._told_apart(messages, first, last, aside)
             files: dict[str, bytes] = {}
             known = len(aside)
             for path, rows in found.rows.items():

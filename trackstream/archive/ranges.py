@@ -1,4 +1,4 @@
-"""Which offsets are in which files, so that every event is in one file, once.
+"""Which offsets are in which files, so that every message is in one file, once.
 
 A partition is cut into ranges of offsets, one after another. The manifest has for each, named by
 its first offset:
@@ -49,6 +49,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         last_offset: Of its last message.
         messages: How many it has: fewer than offsets where Kafka had deleted some before.
         unreadable: Offsets of messages that are no events, or have a value that no column takes.
+        repeats: Offsets of events that are in the range before, which have no row of their own.
         files: In the order of their paths.
     """
 
@@ -58,6 +59,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     last_offset: int
     messages: int
     unreadable: list[int]
+    repeats: list[int]
     files: list[PlannedFile]
 
 
@@ -106,11 +108,15 @@ class PartitionRanges:
         if plan is None:
             return []
         found = self._contents.of(
-            messages, plan.first_offset, plan.last_offset, without=plan.unreadable
+            messages,
+            plan.first_offset,
+            plan.last_offset,
+            # By the plan: which of them Kafka still has makes no difference.
+            without={*plan.unreadable, *plan.repeats},
         )
         lost = []
         for one in plan.files:
-            rows = found.rows.get(one.path, [])
+            rows = found.get(one.path, [])
             if len(rows) == one.rows:
                 self._place.write(one.path, self._contents.parquet(rows))
             elif not self._has(one.path):
@@ -137,6 +143,7 @@ class PartitionRanges:
             last_offset=last,
             messages=len(messages),
             unreadable=found.unreadable,
+            repeats=found.repeats,
             files=[PlannedFile(path=path, rows=len(found.rows[path])) for path in sorted(files)],
         )
         if not self._place.create(_plan_path(plan), msgspec.json.encode(plan)):

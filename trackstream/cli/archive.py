@@ -14,8 +14,8 @@ ARCHIVE_READY = "The archive writer has its partitions."
 
 _EXTRA = {"fsspec", "pyarrow"}
 _COLUMNS = [
-    *("topic", "partition", "first_offset", "last_offset", "rows", "unreadable", "unfinished"),
-    "problems",
+    *("topic", "partition", "first_offset", "last_offset", "rows", "unreadable", "repeats"),
+    *("unfinished", "problems"),
 ]
 
 
@@ -34,8 +34,8 @@ def archive() -> None:
 def run() -> None:
     """Run one archive writer, until Ctrl-C: writes the topic `events` to Parquet files.
 
-    There is a file for each app, day and range of offsets, and every event is in one of them once,
-    whatever is killed when. More of these processes share the partitions.
+    There is a file for each app, day and range of offsets, and every message is in one of them once,
+    whatever is killed when; of an event that comes again in a range the first is kept. More of these processes share the partitions.
     """
     from trackstream.cli.running import needed, settings_beside
     from trackstream.cli.serving import serve_until_told
