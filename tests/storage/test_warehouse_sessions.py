@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from datetime import UTC, datetime
 from itertools import permutations
 from typing import TYPE_CHECKING
@@ -14,18 +13,15 @@ from sqlalchemy import text
 
 from tests.core.visiting import NOW, START, apply, envelope, page
 from tests.storage.records import a_session
-from tests.storage.warehoused import today, write
-from trackstream.codec import encode
+from tests.storage.warehoused import write, writing
 from trackstream.core.funnels import Funnel, Step
 from trackstream.storage.funnels import count
 from trackstream.storage.migrations import _config, migrate
-from trackstream.storage.warehouse.batch import Message, batches
-from trackstream.storage.warehouse.writer import Writer
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from trackstream.core.records import Session
+    from trackstream.core.records import Event, Session
     from trackstream.core.visits import VisitorState
 
 CHAIN = [
@@ -52,14 +48,13 @@ def parts(order: tuple[Session, ...], size: int) -> list[tuple[Session, ...]]:
 def test_a_chain_is_one_step_in_every_order_of_arrival(
     engine: Engine, migrated_url: str, at_once: int
 ) -> None:
-    for number, order in enumerate(permutations(CHAIN)):
-        app_id, first = f"app{number}", 100 * number
-        opened = [msgspec.structs.replace(one, app_id=app_id) for one in OPENED]
-        write(migrated_url, *opened, first_offset=first)
-        for done, part in enumerate(parts(order, at_once)):
-            records = [msgspec.structs.replace(one, app_id=app_id) for one in part]
-            write(migrated_url, *records, first_offset=first + 10 * (done + 1))
-        assert leads_to(engine, app_id) == LEADS_TO, [one.session_id for one in order]
+    orders = list(permutations(CHAIN))
+    with writing(migrated_url) as written:
+        for number, order in enumerate(orders):
+            for part in (OPENED, *parts(order, at_once)):
+                written(*(msgspec.structs.replace(one, app_id=f"app{number}") for one in part))
+    for number, order in enumerate(orders):
+        assert leads_to(engine, f"app{number}") == LEADS_TO, [one.session_id for one in order]
 
 
 def test_another_apps_session_of_that_name_is_another(engine: Engine, migrated_url: str) -> None:
@@ -96,22 +91,15 @@ def test_events_of_a_session_that_was_three_are_found_by_one_step(
         "FROM fact_events AS e LEFT JOIN fact_sessions AS s USING (app_id, session_id) "
         "WHERE e.app_id = :app_id"
     )
-    offset = 0
-    with closing(Writer(migrated_url, "test", today=today)) as writer:
-        epochs = {("t", 0): writer.claim([("t", 0)])["t", 0].epoch}
+    with writing(migrated_url) as written:
         for number, order in enumerate(orders):
             app_id = f"app{number}"
             state: VisitorState | None = None
             for at, minute in enumerate(order):
                 event = page(minute, START + minute * 60_000, f"at{minute}")
                 state, out = apply(state, envelope(event), at)
-                messages = []
-                for record in (*out.events, *out.sessions):
-                    ours = msgspec.structs.replace(record, app_id=app_id)
-                    messages.append(Message("t", 0, offset, encode(ours)))
-                    offset += 1
-                for batch in batches(messages, version="1"):
-                    writer.write(batch, epochs)
+                records: list[Event | Session] = [*out.events, *out.sessions]
+                written(*(msgspec.structs.replace(one, app_id=app_id) for one in records))
             with engine.begin() as connection:
                 assert connection.execute(query, {"app_id": app_id}).one() == (1, 5), order
             figures = count(engine, app_id, funnel, begin=begin, end=end)

@@ -270,6 +270,8 @@ dim_campaigns = Table(
     text("utm_medium"),
     time("first_seen_at", required=True),
     time("last_seen_at", required=True),
+    # As of people.
+    *map(time, ("channel_at", "network_at", "utm_source_at", "utm_medium_at")),
 )
 
 rejected = Table(
