@@ -117,6 +117,8 @@ async def test_killed_in_the_middle_it_tells_nobody_twice_and_forgets_nothing(
         await reached(lambda: len(receiver.received) >= 30)
         hanging.set()
         await reached(lambda: receiver.at_once == 3)
+        # What was answered before is noted, so that nothing but the three is under way.
+        await reached(lambda: outbox.states().count("sent") == len(receiver.received) - 3)
         process.kill()
         await process.wait()
         killed.set()
