@@ -279,3 +279,13 @@ def test_who_denies_tracking_is_not_found_by_network_and_system(
     rules = Rules(probabilistic_needs_consent=needed)
     _, out = apply(None, envelope(msgspec.structs.replace(install, context=context)), 0, rules)
     assert any(probe.identifier.startswith("fp:") for probe in out.probes) is asked
+
+
+def test_a_session_is_of_the_form_factor_that_its_first_known_device_has() -> None:
+    told = Context(os_name="iOS", device_model="iPad13,4")
+    events = [page(1, START), page(2, START + 1, context=told)]
+    events.append(page(3, START + 2, context=Context(device_type="phone")))
+    _, out = apply(None, envelope(*events), 0)
+    (session,) = out.sessions
+    assert (session.form_factor, session.device_model) == ("tablet", "iPad13,4")
+    assert [one.form_factor for one in out.events] == [None, "tablet", "phone"]

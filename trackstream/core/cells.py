@@ -43,8 +43,8 @@ Moment = tuple[int, int]
 """(time in ms by the device's clock, hash of the event id): orders events of one ms, too."""
 
 
-Device = tuple[str | None, str | None, str | None]
-"""Browser, operating system, model."""
+Device = tuple[str | None, str | None, str | None, str | None]
+"""Browser, operating system, model, form factor."""
 Where = tuple[str | None, str | None]
 """Country, city."""
 
@@ -90,7 +90,8 @@ def cell_of(event: Event, *, at: Moment, converted: bool, names_user: str | None
     page = event.context.page_url if event.context else None
     seen = event.event in _PAGE_VIEWS
     visit = (*at, cut(page, _URL_BYTES)) if seen and page else None
-    device = (_named(event.browser), _named(event.os_name), _named(event.device_model))
+    names = (_named(event.browser), _named(event.os_name), _named(event.device_model))
+    device = (*names, event.form_factor)
     where = (_named(event.country), _named(event.city))
     return Cell(
         start=at,

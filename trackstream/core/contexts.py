@@ -1,8 +1,8 @@
 """An event's `context`: what the sender knows of its app, device and page.
 
-    app      version              os        name, version
-    device   model, manufacturer  screen    width, height
-    page     url, referrer, title sdk       text, or name and version
+    app      version                        os        name, version
+    device   model, manufacturer, type      screen    width, height
+    page     url, referrer, title           sdk       text, or name and version
     locale, timezone, consent (true and false by purpose), ip, user_agent
 
 Whatever else is in it, at either level, is kept as it stands in `extra`; addresses are not.
@@ -35,7 +35,7 @@ _ADDRESSES = frozenset({"ip", "ipaddress", "clientip", "remoteip", "remoteaddr",
 _KNOWN_WITHIN = {
     "app": frozenset({"version"}),
     "os": frozenset({"name", "version"}),
-    "device": frozenset({"model", "manufacturer"}),
+    "device": frozenset({"model", "manufacturer", "type"}),
     "screen": frozenset({"width", "height"}),
     "page": frozenset({"url", "referrer", "title"}),
 }
@@ -66,6 +66,7 @@ def context_of(fields: Fields | None, unknown: dict[str, Any]) -> Context | None
         os_version=os.text("version", 64) if os else None,
         device_model=device.text("model", 128) if device else None,
         device_manufacturer=device.text("manufacturer", 128) if device else None,
+        device_type=device.text("type", 64) if device else None,
         locale=fields.text("locale", 64),
         timezone=fields.text("timezone", 64),
         screen_width=screen.whole("width", MAX_PIXELS) if screen else None,

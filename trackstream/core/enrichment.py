@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trackstream.core.form_factors import of_device
 from trackstream.core.money import revenue
 from trackstream.core.records import Context, Envelope, Event, RawEvent
 from trackstream.core.referrers import classify
@@ -67,6 +68,7 @@ def enriched(
         os_version=context.os_version or user_agent.os_version,
         device_brand=context.device_manufacturer or user_agent.device_brand,
         device_model=context.device_model or user_agent.device_model,
+        form_factor=_form_factor(context, user_agent),
         bot=user_agent.bot,
         country=place.country,
         region=place.region,
@@ -78,3 +80,8 @@ def enriched(
         asn_organization=place.asn_organization,
         touch=touch,
     )
+
+
+def _form_factor(context: Context, user_agent: UserAgent) -> str | None:
+    stated = (context.device_type, context.os_name, context.device_model)
+    return of_device(*stated, user_agent.form_factor) if any(stated) else user_agent.form_factor

@@ -39,7 +39,7 @@ def _identifier(kind: str) -> str:
     )"""  # noqa: S608 - a kind of ours
 
 
-_VIEW = f"""
+VIEW = f"""
 CREATE VIEW raw_data_export AS
 SELECT
     mine.app_id,
@@ -151,7 +151,7 @@ LEFT JOIN LATERAL (
 
 def upgrade() -> None:
     """Create the view."""
-    op.execute(_VIEW)
+    op.execute(VIEW)
 
 
 def downgrade() -> None:
