@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.visiting import GAP, NOW, START, apply, envelope, page, run
-from trackstream.core.records import Context, Referral, Session
+from trackstream.core.records import Context, RawEvent, Referral, Session
 from trackstream.core.rules import DEFAULT, Rules
 from trackstream.core.segment import parse_message
 from trackstream.core.validation import ParsedEvent
@@ -306,7 +306,7 @@ def test_a_session_in_an_app_begins_and_ends_with_the_names_of_screens() -> None
     cart = screen(2, '{"name": " Cart "}')
     mute = [screen(3, '{"name": 7}'), screen(4, "{}"), screen(5, '{"name": ""}')]
     unseen = page(6, START + 6, "view", properties='{"name": "Shoe"}', context=None)
-    state, out = apply(None, envelope(parsed.event, cart, *mute, unseen), 0)
+    _, out = apply(None, envelope(parsed.event, cart, *mute, unseen), 0)
     (session,) = out.sessions
     assert (session.entry_page, session.exit_page, session.page_views) == ("Home", "Cart", 5)
     _, out = apply(None, envelope(cart, screen(7, '{"name": "Pay"}', "app://pay")), 0)
