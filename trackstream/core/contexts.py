@@ -13,13 +13,16 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from trackstream.core.reasons import Reason
 from trackstream.core.records import Context
+from trackstream.core.texts import json_text
 
 if TYPE_CHECKING:
     from trackstream.core.fields import Fields
 
-__all__ = ["MAX_PIXELS", "MAX_URL_CHARS", "context_of", "sender_of"]
+__all__ = ["MAX_PIXELS", "MAX_URL_CHARS", "context_of", "noted", "sender_of"]
 
 MAX_URL_CHARS = 8_192
 MAX_PIXELS = 100_000
@@ -78,6 +81,19 @@ def context_of(fields: Fields | None, unknown: dict[str, Any]) -> Context | None
         consent=fields.flags("consent"),
         extra=text,
     )
+
+
+def noted(context: Context | None, name: str, problems: dict[str, str]) -> Context:
+    """The context with what is wrong with an accepted event, by field, kept in its `extra`.
+
+    Args:
+        context: The event's own.
+        name: Under which it is kept, such as `$definition`.
+        problems: Reasons by field.
+    """
+    context = context or Context()
+    extra = msgspec.json.decode(context.extra) if context.extra else {}
+    return msgspec.structs.replace(context, extra=json_text({**extra, name: problems}))
 
 
 def _leave_out_addresses(extra: dict[str, Any]) -> None:
