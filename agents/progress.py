@@ -26,9 +26,10 @@ __all__ = ["Progress", "Rounds"]
 
 _log = logging.getLogger(__name__)
 
-_HOPS = 2 * DEEPEST + 1
+_HOPS = 2 * (DEEPEST + 1) + 1
 """A probe and its answer are read in two rounds, and the answer may ask on: a probe for each link
-that can be followed. The last answer need only be written: the tick comes after it."""
+that can be followed, and for a click that the last one names. The last answer need only be written:
+the tick comes after it."""
 _PATIENCE = 60
 """Looks after which a round goes on without whoever is behind. One of them may hang, and what it
 holds back is found out by the revision that follows. Looks are no time: nobody waits while all

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import uvloop
 from aiohttp import web
 
+from trackstream.core.rules import DEFAULT, Rules
 from trackstream.http.collector import create_collector
 from trackstream.http.listening import Listening
 from trackstream.http.metrics import Metrics
@@ -49,6 +50,9 @@ class _Directory:
 
     def links_by_campaign(self, campaign_id: str) -> tuple[TrackingLink, ...]:
         return (LINK,) if campaign_id == LINK.campaign_id else ()
+
+    def rules(self, app_id: str, *, at_ms: int) -> Rules:  # noqa: ARG002 - the port's
+        return DEFAULT
 
 
 class _Sink:

@@ -11,10 +11,14 @@ import psutil
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Sampled", "StageResult", "watched"]
+__all__ = ["Sampled", "StageResult", "TooFewEventsError", "watched"]
 
 _POLL_S = 0.1
 _TIMEOUT_S = 300.0
+
+
+class TooFewEventsError(Exception):
+    """All were done at once, so that there is nothing to measure between."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,7 @@ def watched(pid: int, count: Callable[[], int], wanted: int) -> Sampled:
 
     Raises:
         TimeoutError: it takes more than five minutes.
+        TooFewEventsError: it was done between two looks; the message says to take more.
     """
     process = psutil.Process(pid)
     samples: list[tuple[float, float, int]] = []
@@ -67,7 +72,7 @@ def watched(pid: int, count: Callable[[], int], wanted: int) -> Sampled:
             samples.append((time.monotonic(), _cpu_s(process), done))
     (began, cpu_began, first), (ended, cpu_ended, last) = samples[0], samples[-1]
     if first == last:
-        raise ValueError(f"{wanted} events are done too soon to be measured: take more")
+        raise TooFewEventsError(f"{wanted:,} events are done too soon to be measured: take more")
     return Sampled(
         events_per_s=(last - first) / (ended - began),
         cpu_us_per_event=(cpu_ended - cpu_began) / (last - first) * 1e6,

@@ -91,6 +91,8 @@ class TrackingLink(msgspec.Struct, frozen=True, kw_only=True):
     ios_url: str | None = None
     deep_link: str | None = None
     expires_at_ms: int | None = None
+    overridable: tuple[str, ...] = ()
+    """Of channel, network and ad_group, what a click's query may name otherwise."""
 
 
 class Undelivered(Exception):  # noqa: N818 - a state of the world, named as such
@@ -114,7 +116,10 @@ class Sink(Protocol):
 
 
 class Directory(Protocol):
-    """Apps, keys and links, as last read from PostgreSQL. Answers from memory, never blocks."""
+    """Apps, their rules, keys and links, as last read from PostgreSQL.
+
+    Answers from memory, never blocks.
+    """
 
     def key(self, key_id: str) -> Key | None:
         """The key with this id, unless it is revoked."""
@@ -127,6 +132,9 @@ class Directory(Protocol):
 
     def links_by_campaign(self, campaign_id: str) -> tuple[TrackingLink, ...]:
         """The links of `/v1/click?cid=`, of whichever apps, the newest first."""
+
+    def rules(self, app_id: str, *, at_ms: int) -> Rules:
+        """The app's rules for what arrives then; see `RulesBook.current`."""
 
 
 class RulesBook(Protocol):
@@ -173,14 +181,26 @@ class TouchCache(Protocol):
     """The fast path beside the stream (Redis). Loses nothing that matters when it is lost."""
 
     async def remember_touch(
-        self, app_id: str, click_id: str, fingerprint: str | None, deep_link: str | None
+        self,
+        app_id: str,
+        click_id: str,
+        fingerprint: str | None,
+        deep_link: str | None,
+        *,
+        guess_ms: int,
     ) -> None:
-        """Keep a click's deferred deep link for its first open. Never raises for a dead cache."""
+        """Keep a click's deferred deep link for its first open. Never raises for a dead cache.
+
+        By its fingerprint for `guess_ms`.
+        """
 
     async def deep_link(
         self, app_id: str, click_id: str | None, fingerprint: str | None
     ) -> str | None:
-        """The deep link of that click, else of the newest with that fingerprint, else None."""
+        """The deep link of that click, or, if none is named, of the newest with that fingerprint.
+
+        None if there is none.
+        """
 
     async def earlier_click(self, sight: str, click: str, ttl_ms: int) -> str | None:
         """The click that came with this sight in the last `ttl_ms`; None if this is the first.

@@ -10,9 +10,11 @@ import signal
 import sys
 from collections import Counter
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from ssl import SSLCertVerificationError
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -27,6 +29,7 @@ from trackstream.archive.errors import ArchiveMismatchError
 from trackstream.archive.ranges import Message, PartitionRanges
 from trackstream.cli import main
 from trackstream.codec import encode
+from trackstream.core.records import Context
 from trackstream.settings import Settings
 from trackstream.storage.topics import bootstrap_servers, ensure_topics
 
@@ -233,6 +236,57 @@ async def test_a_range_that_kafka_deleted_before_it_was_finished_is_told_and_don
         await reached(lambda: len(archived(place)) == 30)
     assert "Kafka has deleted messages before" in caplog.text
     assert all(one.problems for one in verify(place)[0])
+
+
+async def test_a_record_that_cannot_be_a_row_stops_nothing(settings: Settings) -> None:
+    place = open_place(str(settings.data_dir / "archive"))
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers(settings.kafka_url))
+    await producer.start()
+    wide = an_event("wide", context=Context(screen_width=2**40))
+    await producer.send(settings.topic_prefix + "events", encode(wide))
+    await producer.stop()
+    async with running(settings, place=place):
+        await send(settings, range(60))
+        await reached(lambda: whole(place, 60))
+    assert archived(place) == once(60)
+
+
+class Failing:
+    """A place whose first writes fail."""
+
+    def __init__(self, place: Place, error: Exception, times: int) -> None:
+        self._place = place
+        self._error = error
+        self._left = times
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "write" and self._left:
+            self._left -= 1
+            raise self._error
+        return getattr(self._place, name)
+
+
+class ClientError(Exception):
+    """As the clients of object stores have them: of no class that we know."""
+
+
+@pytest.mark.parametrize("error", [ConnectionError(), SSLCertVerificationError(), ClientError()])
+async def test_a_place_that_is_away_is_waited_for(settings: Settings, error: Exception) -> None:
+    place = open_place(str(settings.data_dir / "archive"))
+    failing: Any = Failing(place, error, 2)
+    await send(settings, range(10))
+    async with running(settings, place=failing):
+        await reached(lambda: whole(place, 10))
+
+
+@pytest.mark.parametrize("error", [pa.ArrowInvalid(), TypeError(), KeyError(), ZeroDivisionError()])
+async def test_a_fault_of_the_program_is_raised(settings: Settings, error: Exception) -> None:
+    place = open_place(str(settings.data_dir / "archive"))
+    failing: Any = Failing(place, error, 2**31)
+    await send(settings, range(10))
+    with pytest.raises(type(error)):
+        async with asyncio.timeout(PATIENCE_S):
+            await run(settings, stop=asyncio.Event(), place=failing, rolling=SMALL)
 
 
 async def test_a_topic_that_was_made_anew_is_told(settings: Settings) -> None:

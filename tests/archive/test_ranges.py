@@ -12,11 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.storage.records import AT_MS, DAY_MS, a_full_event, a_session, an_event
+from trackstream.archive import contents
 from trackstream.archive.columns import SCHEMA, table
 from trackstream.archive.place import Directory, Place, open_place
 from trackstream.archive.ranges import Message, PartitionRanges
 from trackstream.archive.verification import verify
 from trackstream.codec import encode
+from trackstream.core.records import Context
 from trackstream.storage.errors import InvalidValueError, WriterFencedError
 
 if TYPE_CHECKING:
@@ -177,6 +179,83 @@ def test_what_is_no_event_is_counted_and_has_no_row(place: Place) -> None:
     assert (found.rows, found.unreadable, found.problems) == (2, 4, [])
 
 
+def test_a_record_that_no_column_takes_is_put_aside_and_the_rest_is_written(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    mixed = messages(0, 8)
+    context = Context(screen_width=2**40)
+    wide = [an_event("wide", app_id="app0", context=context), an_event("w", context=context)]
+    mixed[2] = Message(2, encode(wide[0]))
+    # Of a file that has nothing else.
+    mixed[5] = Message(5, encode(wide[1]))
+    loaded(place).append(mixed)
+    assert offsets(place) == [0, 1, 3, 4, 6, 7]
+    (found,), strangers = verify(place)
+    assert (found.rows, found.unreadable, found.problems, strangers) == (6, 2, [], [])
+    assert "offset 2, has no row" in caplog.text
+    # It is put aside in what is carried out again, too.
+    dying: Any = Dying(place, 2)
+    with pytest.raises(RuntimeError):
+        loaded(dying).append([Message(one.offset + 8, one.value) for one in mixed])
+    again = loaded(place)
+    assert again.finish([Message(one.offset + 8, one.value) for one in mixed]) == []
+    assert offsets(place) == [0, 1, 3, 4, 6, 7, 8, 9, 11, 12, 14, 15]
+
+
+def some_repeated() -> list[Message]:
+    """Eight messages, of which 3, 5 and 7 were there before."""
+    found = messages(0, 8)
+    found[3] = Message(3, found[0].value)
+    # With another time: a device's clock was corrected meanwhile.
+    moved = an_event("e1", app_id="app1", timestamp_ms=AT_MS + 5 * DAY_MS)
+    found[5] = Message(5, encode(moved))
+    # Of another app, and of another subject, it is another event.
+    found[6] = Message(6, encode(an_event("e0", app_id="app1")))
+    found[4] = Message(4, encode(an_event("e0", app_id="app0", subject="app0|device:other")))
+    found[7] = found[6]._replace(offset=7)
+    return found
+
+
+# The whole range, and every way to die in it.
+@pytest.mark.parametrize("writes", [None, 1, 2, 3, 4])
+def test_of_an_event_that_comes_again_in_a_range_the_first_is_kept(
+    place: Place, writes: int | None
+) -> None:
+    ours: Any = place if writes is None else Dying(place, writes)
+    if writes is None:
+        loaded(ours).append(some_repeated())
+    else:
+        with pytest.raises(RuntimeError):
+            loaded(ours).append(some_repeated())
+        assert loaded(place).finish(some_repeated()) == []
+    assert offsets(place) == [0, 1, 2, 4, 6]
+    (found,), strangers = verify(place)
+    assert (found.rows, found.repeats, found.unfinished) == (5, 3, 0)
+    assert not found.problems
+    assert not strangers
+
+
+def test_where_the_first_can_be_no_row_the_next_has_it(place: Place) -> None:
+    wide = an_event("e0", context=Context(screen_width=2**40))
+    sent = [encode(wide), encode(an_event("e0")), encode(an_event("e0"))]
+    loaded(place).append([Message(n, value) for n, value in enumerate(sent)])
+    assert offsets(place) == [1]
+    (found,), _ = verify(place)
+    assert (found.rows, found.unreadable, found.repeats, found.problems) == (1, 1, 1, [])
+
+
+def test_nothing_is_planned_that_cannot_be_carried_out(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise LookupError("a fault of ours")
+
+    monkeypatch.setattr(contents, "table", broken)
+    with pytest.raises(LookupError):
+        loaded(place).append(messages(0, 8))
+    assert place.files() == []
+
+
 def test_messages_that_kafka_has_deleted_before_are_told(place: Place) -> None:
     loaded(place).append(messages(0, 2))
     loaded(place).append(messages(7, 2))
@@ -282,6 +361,12 @@ def test_the_columns_are_those_of_the_avro_schema() -> None:
     assert kinds["revenue"] == pa.decimal128(20, 6)
     assert not SCHEMA.field("event_id").nullable
     assert SCHEMA.field("user_id").nullable
+
+
+def test_every_autonomous_system_has_room() -> None:
+    """RFC 6793: their numbers have 32 bits, and no sign."""
+    made = table([an_event(asn=2**32 - 1)], partition=0, offsets=[0])
+    assert made["asn"].to_pylist() == [2**32 - 1]
 
 
 @pytest.mark.parametrize("micros", [2**63 - 1, -(2**63), 0, 1])

@@ -48,6 +48,7 @@ def revision(number: int = 1, **fields: Any) -> Revision:
         "identifier": None,
         "window_ms": None,
         "inherited_from": None,
+        "inherited_kind": None,
         "candidates": [],
         "unanswered": [],
         "rules_version": "default-1",
@@ -145,7 +146,9 @@ def test_an_organic_one_with_touches_says_why_none_counts(
 
 
 def test_an_event_has_its_installs(capsys: pytest.CaptureFixture[str]) -> None:
-    inherited = revision(method="inherited", touch=CLICK, inherited_from="shop:e0")
+    inherited = revision(
+        method="inherited", touch=CLICK, inherited_from="shop:e0", inherited_kind="install"
+    )
     text = "\n".join(
         told(
             capsys,
@@ -161,6 +164,21 @@ def test_an_event_has_its_installs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "That one was brought by a click of campaign spring" in text
     assert "revenue   59.93 EUR" in text
     assert "country   DE" in text
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "says"),
+    [
+        ("inherited", "reengagement", "The event takes over the attribution of the re-engagement"),
+        ("inherited", None, "The event takes over the attribution of the conversion"),
+        ("reinstall", "install", "it keeps the attribution of the install"),
+    ],
+)
+def test_what_is_taken_over_is_called_what_it_is(
+    method: str, kind: str | None, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    over = revision(method=method, touch=CLICK, inherited_from="shop:e0", inherited_kind=kind)
+    assert f"{says} shop:e0." in "\n".join(told(capsys, over))
 
 
 def test_an_organic_installs_event_is_nobodys(capsys: pytest.CaptureFixture[str]) -> None:

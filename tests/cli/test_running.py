@@ -26,6 +26,7 @@ UP = Running(
     key_id="srv_1",
     secret="s",
     write_key="wk_1",
+    archive="s3://bucket/events",
 )
 
 
@@ -57,6 +58,7 @@ def test_settings_come_from_the_running_service(up: Running) -> None:
     assert settings.postgres_url == up.postgres
     assert settings.redis_url == up.redis
     assert settings.collector_url == up.collector_url
+    assert settings.archive_url == up.archive
     assert (settings.app_id, settings.key_id, settings.secret) == ("shop", "srv_1", "s")
 
 
@@ -70,6 +72,16 @@ def test_what_is_set_wins(up: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     # The running service's secret is not that of another key.
     assert (settings.key_id, settings.secret) == ("srv_2", None)
     assert settings.kafka_url == up.kafka
+
+
+def test_a_place_is_the_same_from_any_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert running.from_anywhere("data/archive") == str(tmp_path / "data/archive")
+    assert running.from_anywhere("/a") == "/a"
+    assert running.from_anywhere("s3://bucket/a") == "s3://bucket/a"
+    assert running.from_anywhere(None) is None
 
 
 def test_a_file_left_behind_is_seen_through(data_dir: Path) -> None:

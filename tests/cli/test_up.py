@@ -61,8 +61,10 @@ def test_the_one_line_says_where_everything_is(ready: dict[str, Any]) -> None:
         "key_id",
         "secret",
         "write_key",
+        "archive",
     ]
     assert ready["ready"] is True
+    assert ready["archive"] is None
     assert ready["app_id"] == "demo"
     assert get(f"{ready['collector_url']}/health/ready")[0] == 200
     assert get(f"{ready['worker_url']}/health/ready")[0] == 200

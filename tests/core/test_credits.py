@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tests.core.matching.world import conversion, touch
 from trackstream.core.credits import MODELS, credits_of, parameters_of
-from trackstream.core.matching.decide import Found, FoundPrior, decide
+from trackstream.core.matching.candidates import Found, FoundPrior
+from trackstream.core.matching.decide import decide
 from trackstream.core.records import Prior
 from trackstream.core.rules import DAY_MS, DEFAULT, Rules
 

@@ -7,16 +7,19 @@ from math import comb
 from random import Random
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.core.matching.world import conversion
 from trackstream.core.flooding import (
     Group,
     Judged,
     Limits,
     adjusted,
     binomial_tail,
+    counted_ms,
     judge,
     later_by,
 )
@@ -25,8 +28,77 @@ from trackstream.core.rules import DAY_MS, HOUR_MS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from trackstream.core.records import Conversion
+
 WINDOW_MS = 7 * DAY_MS
 GROUP = Group("click_deterministic", WINDOW_MS)
+
+
+NOW_MS = 100 * DAY_MS
+
+
+def install(**more: object) -> Conversion:
+    return msgspec.structs.replace(conversion("c", NOW_MS, ["device:d"]), **more)
+
+
+COUNTED = {
+    "in ten seconds": (10_000, install(), 10_000),
+    "in five": (5_000, install(), 5_000),
+    "in five, and the store says that the download began after the click": (
+        5_000,
+        install(install_begin_at_ms=NOW_MS - 4_000),
+        10_000,
+    ),
+    "in five, and that it began in the second of the click": (
+        5_000,
+        install(install_begin_at_ms=NOW_MS - 5_999),
+        10_000,
+    ),
+    "in five, and that it began before": (
+        5_000,
+        install(install_begin_at_ms=NOW_MS - 6_000),
+        5_000,
+    ),
+    "in five, but that was a slow clock": (5_000, install(latest_at_ms=NOW_MS + 5_000), 10_000),
+    "in five, by a clock that is not so slow": (5_000, install(latest_at_ms=NOW_MS + 4_999), 5_000),
+    "in five, and it is only known when it came": (
+        5_000,
+        install(received_at_ms=NOW_MS + 5_000),
+        10_000,
+    ),
+    "in five, it began before by a clock that is slow": (
+        5_000,
+        install(install_begin_at_ms=NOW_MS - 6_000, latest_at_ms=NOW_MS + 1),
+        10_000,
+    ),
+    "in five, it began before by the store's servers": (
+        5_000,
+        install(install_begin_at_ms=NOW_MS - 6_000, latest_at_ms=NOW_MS + 1, server_times=True),
+        5_000,
+    ),
+    "before the click, by a clock that is not so slow": (
+        -3_000,
+        install(latest_at_ms=NOW_MS + 4_000),
+        0,
+    ),
+    "nobody knows any more": (5_000, None, 10_000),
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_only_what_surely_was_fast_counts_as_fast(name: str) -> None:
+    took_ms, asked, counted = COUNTED[name]
+    assert counted_ms(took_ms, asked) == counted
+
+
+def test_a_source_with_fast_downloads_is_honest_and_one_that_injects_is_not() -> None:
+    others = People(1).wanting(2000)
+    verdicts = {}
+    for began_ms in (NOW_MS - 4_000, None):
+        fast = [counted_ms(5_000, install(install_begin_at_ms=began_ms)) for _ in range(60)]
+        judged = judge({GROUP: {"it": fast, "others": others}})
+        verdicts[began_ms] = next(one.verdict for one in judged if one.source == "it")
+    assert verdicts == {NOW_MS - 4_000: "ordinary", None: "injection"}
 
 
 class People:

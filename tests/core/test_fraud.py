@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.core.matching.world import conversion, touch
-from trackstream.core.fraud import CHECKS, Case, judge
-from trackstream.core.matching.decide import Decision, Found, FoundPrior, decide
+from trackstream.core.fraud import CHECKS, Case, fullest_hours, judge
+from trackstream.core.matching.candidates import Found, FoundPrior
+from trackstream.core.matching.decide import Decision, decide
 from trackstream.core.records import Conversion, Prior, Touch
 from trackstream.core.rules import (
     DAY_MS,
@@ -20,8 +23,9 @@ from trackstream.core.rules import (
 )
 
 NOW_MS = 100 * DAY_MS
-INSTALL = conversion("c", NOW_MS, ["click:1", "device:d"])
-CLICK = touch("1", NOW_MS - HOUR_MS, ["click:1", "device:d"])
+HERE = "192.0.2.7"
+INSTALL = msgspec.structs.replace(conversion("c", NOW_MS, ["click:1", "device:d"]), ip=HERE)
+CLICK = msgspec.structs.replace(touch("1", NOW_MS - HOUR_MS, ["click:1", "device:d"]), ip=HERE)
 ALL = FraudRules(actions=dict.fromkeys(FRAUD_RULES, "reject"))
 
 
@@ -30,7 +34,6 @@ def case(
 ) -> Case:
     fields = {
         "identifier": "device:d",
-        "neighbours": [clicked],
         "installs_of_click": [],
         **more,
     }
@@ -60,18 +63,18 @@ FRAUD = {
     "click_to_install_too_short": case(clicked=clicked(at_ms=NOW_MS - 9_999)),
     "bot": case(clicked=clicked(bot=True)),
     "emulator": case(asked(device_model="sdk_gphone64_arm64")),
+    "data_centre": case(asked(asn=16509)),
     "blocked_ip": case(asked(ip="::ffff:203.0.113.9"), rules=LISTED),
     "blocked_user_agent": case(clicked=clicked(user_agent="x headlessfarm/1"), rules=LISTED),
     "blocked_sub_publisher": case(clicked=clicked(sub_publisher="shady"), rules=LISTED),
-    "click_flooding": case(
-        neighbours=[touch(f"t{n}", CLICK.at_ms - n, ["device:d"]) for n in range(61)]
-    ),
+    "click_flooding": case(clicks_in_hour=61),
     "click_used_before": case(
         installs_of_click=[Prior(conversion_id="c0", kind="install", at_ms=1)]
     ),
     "flooding_source": case(
         clicked=clicked(campaign_id="summer", sub_publisher="flood"), rules=LISTED
     ),
+    "many_devices": case(devices=21),
     "geo_mismatch": case(asked(country="AT"), clicked(country="VN")),
 }
 
@@ -116,16 +119,17 @@ HONEST = {
         clicked=clicked(ip="198.51.100.1"),
         asked=asked(ip="198.51.100.1"),
         identifier="fp:f",
-        neighbours=[touch(f"t{n}", CLICK.at_ms - n, ["fp:f"]) for n in range(1000)],
+        clicks_in_hour=1000,
     ),
-    "a busy person's sixty clicks": case(
-        neighbours=[touch(f"t{n}", CLICK.at_ms - n, ["device:d"]) for n in range(60)]
-    ),
-    "many clicks over days": case(
-        neighbours=[touch(f"t{n}", CLICK.at_ms - n * HOUR_MS, ["device:d"]) for n in range(100)]
-    ),
+    "a busy person's sixty clicks": case(clicks_in_hour=60),
+    "a family's twenty devices": case(devices=20),
     "an address beside a listed network": case(asked(ip="203.0.114.1"), rules=LISTED),
     "a broken address": case(asked(ip="somewhere"), rules=LISTED),
+    "a network where people live": case(asked(asn=3320)),
+    "a purchase that the app's own servers tell of": case(asked(kind="event", asn=16509)),
+    "a hosting provider that is not on the app's own list": case(
+        asked(asn=16509), rules=FraudRules(actions=ALL.actions, data_centre_asns=(24940,))
+    ),
     "an unknown country": case(asked(country="AT"), clicked(country=None)),
     "a purchase right after a click": case(asked(kind="event"), clicked(at_ms=NOW_MS - 1_000)),
 }
@@ -139,6 +143,81 @@ def test_what_is_legitimate_is_left_alone(name: str) -> None:
 def decided(*touches: Touch, priors: dict[str, FoundPrior] | None = None) -> Decision:
     found = {one.touch_id: Found(one, one.identifiers) for one in touches}
     return decide(INSTALL, found, priors or {}, rules=Rules())
+
+
+def clicks(*times_ms: int, kind: str = "click") -> list[Touch]:
+    return [touch(f"{kind}{n}", at_ms, ["device:d"], kind=kind) for n, at_ms in enumerate(times_ms)]
+
+
+@given(st.lists(st.integers(0, 12), max_size=60))
+def test_the_fullest_hour_is_that_of_all_hours_that_contain_the_click(
+    quarters: list[int],
+) -> None:
+    times_ms = [n * HOUR_MS // 4 for n in quarters]
+    every_hour = {
+        begin: [at for at in times_ms if begin <= at < begin + HOUR_MS]
+        for begin in range(-HOUR_MS, 4 * HOUR_MS, HOUR_MS // 8)
+    }
+    assert fullest_hours(times_ms) == {
+        at: max(len(one) for one in every_hour.values() if at in one) for at in times_ms
+    }
+
+
+def test_impressions_do_not_fill_an_hour() -> None:
+    begin = NOW_MS - 2 * HOUR_MS
+    seen = clicks(*range(begin, begin + 100), kind="impression")
+    assert rejected(*clicks(begin), *seen) == set()
+
+
+def rejected(*touches: Touch) -> set[str]:
+    return {
+        one.touch.touch_id
+        for one in decided(*touches).candidates
+        if one.verdict == "fraud:click_flooding"
+    }
+
+
+def test_forty_clicks_an_hour_for_hours_on_end_are_below_a_limit_of_sixty() -> None:
+    steady = clicks(*(NOW_MS - n * HOUR_MS // 40 for n in range(200)))
+    assert rejected(*steady) == set()
+
+
+def test_all_clicks_of_a_too_full_hour_are_flooding_and_those_around_it_are_not() -> None:
+    minute_ms = HOUR_MS // 60
+    at_ms = NOW_MS - 5 * HOUR_MS
+    burst = [at_ms + 20 * minute_ms + n for n in range(58)]
+    flooded = [at_ms, *burst, at_ms + 40 * minute_ms, at_ms + 59 * minute_ms]
+    around = [at_ms - 21 * minute_ms, at_ms + 81 * minute_ms]
+    found = clicks(*flooded, *around)
+    assert rejected(*found) == {one.touch_id for one in found[: len(flooded)]}
+
+
+def behind_the_network(devices: int) -> list[Found]:
+    """Clicks at one network of so many devices, two of each; one more of the install's own."""
+    at_ms = NOW_MS - HOUR_MS
+    strangers = [
+        touch(f"{device}-{n}", at_ms, ["fp:f", f"cookie:{device}"])
+        for device in range(devices - 1)
+        for n in range(2)
+    ]
+    return [Found(CLICK, ["device:d", "fp:f"]), *(Found(one, ["fp:f"]) for one in strangers)]
+
+
+@pytest.mark.parametrize(("devices", "flags"), [(20, []), (21, ["many_devices"])])
+def test_an_install_behind_a_carriers_address_is_noted_and_keeps_its_click(
+    devices: int, flags: list[str]
+) -> None:
+    found = {one.touch.touch_id: one for one in behind_the_network(devices)}
+    decision = decide(INSTALL, found, {}, rules=Rules())
+    assert decision.touch == CLICK
+    assert [one.flags for one in decision.candidates] == [flags] * len(found)
+    assert not any(one.verdict.startswith("fraud:") for one in decision.candidates)
+
+
+def test_only_devices_within_the_window_are_many() -> None:
+    found = {one.touch.touch_id: one for one in behind_the_network(30)}
+    rules = Rules(click_probabilistic_window_ms=HOUR_MS - 1)
+    assert {tuple(one.flags) for one in decide(INSTALL, found, {}, rules=rules).candidates} == {()}
 
 
 def test_a_rejected_touch_loses_its_credit_to_the_next() -> None:
@@ -166,7 +245,5 @@ def test_a_click_that_another_device_has_used_gives_no_credit() -> None:
 
 def test_the_defaults_reject_what_is_certain_and_flag_what_is_a_hint() -> None:
     assert set(DEFAULT.fraud.actions) == set(FRAUD_RULES)
-    assert {name for name, action in DEFAULT.fraud.actions.items() if action != "reject"} == {
-        "geo_mismatch"
-    }
-    assert DEFAULT.fraud.actions["geo_mismatch"] == "flag"
+    hints = {name: action for name, action in DEFAULT.fraud.actions.items() if action != "reject"}
+    assert hints == {"many_devices": "flag", "geo_mismatch": "flag"}

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from tests.core.matching.replaying import NOW_MS, RULES, other_rules, published, replayed, scenarios
 from tests.core.matching.world import Scenario, conversion, touch
 from trackstream.core.credits import MODELS, credits_of
-from trackstream.core.matching.decide import Found, decide
-from trackstream.core.records import Attribution, Candidate, Earlier, Touch
-from trackstream.core.replay import Difference, again
+from trackstream.core.matching.candidates import Found
+from trackstream.core.matching.decide import decide
+from trackstream.core.records import Attribution, Candidate, Earlier
+from trackstream.core.replay import Brought, Difference, again
 from trackstream.core.rules import DEFAULT, Rules
 
 WHAT = ("method", "touch", "inherited_from")
@@ -115,17 +116,25 @@ def test_candidates_without_all_their_identifiers_have_the_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("touches", "touch_id"), [({}, "t"), ({"c0": None}, None), ({"c0": touch("u", 1, [])}, "u")]
+    ("brought", "touch_id", "sure"),
+    [
+        ({}, "t", 0.73),
+        ({"c0": Brought(None)}, None, 1.0),
+        ({"c0": Brought(touch("u", 1, []), 0.6)}, "u", 0.6),
+    ],
 )
 def test_what_is_inherited_is_what_the_first_one_has_now_or_had(
-    touches: dict[str, Touch | None], touch_id: str | None
+    brought: dict[str, Brought], touch_id: str | None, sure: float
 ) -> None:
     first = Earlier(conversion_id="c0", kind="install", at_ms=1, identifiers=["device:0"])
-    again_installed = stored(method="reinstall", inherited_from="c0", earlier=[first])
-    found = again(again_installed, touches, at_ms=NOW_MS, rules=DEFAULT)
+    again_installed = stored(
+        method="reinstall", inherited_from="c0", confidence=0.73, earlier=[first]
+    )
+    found = again(again_installed, brought, at_ms=NOW_MS, rules=DEFAULT)
     assert found is not None
     assert (found.decision.method, found.decision.inherited_from) == ("reinstall", "c0")
     assert (found.decision.touch and found.decision.touch.touch_id) == touch_id
+    assert found.decision.confidence == sure
     assert (found.revised is None) == (touch_id == "t")
 
 

@@ -22,6 +22,7 @@ search = 2.5
 
 [fraud]
 min_click_to_install = "5s"
+data_centre_asns = [64500]
 [fraud.actions]
 bot = "flag"
 [fraud.blocklists]
@@ -36,6 +37,7 @@ def test_a_file_changes_what_it_names_and_nothing_else() -> None:
     assert rules.waterfall == ("click_deterministic", "view_deterministic")
     assert rules.channel_weights == {"search": 2.5}
     assert rules.fraud.min_click_to_install_ms == 5000
+    assert rules.fraud.data_centre_asns == (64500,)
     assert rules.fraud.actions["bot"] == "flag"
     assert rules.fraud.actions["emulator"] == DEFAULT.fraud.actions["emulator"]
     assert rules.fraud.blocklists.ips == ("203.0.113.0/24", "2001:db8::1")
@@ -65,6 +67,7 @@ conversion_events = "purchase"
 channel_weights = { search = -1.0 }
 [fraud]
 speed = 3
+data_centre_asns = ["AS64500"]
 [fraud.actions]
 bot = "shoot"
 luck = "reject"
@@ -86,12 +89,13 @@ ips = ["somewhere"]
         "conversion_events Expected `array`",
         "channel_weights: search takes a number",
         "fraud.speed is not a rule",
+        "fraud.data_centre_asns Expected `int`",
         "fraud.actions.bot takes reject",
         "fraud.actions.luck is not a rule",
         "somewhere is no address",
     ):
         assert part in told
-    assert len(caught.value.problems) == 14
+    assert len(caught.value.problems) == 15
 
 
 def test_models_have_to_be_there_and_to_take_their_parameters() -> None:

@@ -1,62 +1,30 @@
 """Segment's messages, as its spec and its libraries have them, in our words."""
 
 import json
-from itertools import count
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.core.segmented import (
+    ANDROID,
+    IOS,
+    NOW,
+    NOW_MS,
+    VENDOR_ID,
+    accepted,
+    app,
+    parsed,
+    track,
+)
 from tests.core.visiting import apply, envelope
 from trackstream.core.reasons import Reason
-from trackstream.core.records import Campaign, RawEvent, Referral
+from trackstream.core.records import Campaign, Referral
 from trackstream.core.rules import DEFAULT
-from trackstream.core.segment import EVENT_NAMES, TYPES, SegmentEvent, parse_message
+from trackstream.core.segment import EVENT_NAMES, TYPES
 from trackstream.core.validation import ParsedEvent
 from trackstream.core.visits import passed
-
-NOW_MS = 1_752_148_800_000
-NOW = "2025-07-10T12:00:00.000Z"
-IOS = {"name": "iOS", "version": "17.5"}
-ANDROID = {"name": "Android", "version": "14"}
-VENDOR_ID = "7A3CBEA0-BDF5-11E4-8DFC-AA07A5B093DB"
-
-
-def parsed(message: object, kind: str | None = None, sent_at_ms: int | None = None) -> SegmentEvent:
-    numbers = count(1)
-    return parse_message(
-        message,
-        kind=kind,
-        received_at_ms=NOW_MS,
-        sent_at_ms=sent_at_ms,
-        new_id=lambda: f"id-{next(numbers)}",
-        default_cookie_id="from-cookie",
-    )
-
-
-def accepted(message: object, kind: str | None = None) -> RawEvent:
-    result = parsed(message, kind).result
-    assert isinstance(result, ParsedEvent), result
-    return result.event
-
-
-def track(name: str, properties: Any = None, **more: Any) -> dict[str, Any]:
-    return {
-        "type": "track",
-        "event": name,
-        "anonymousId": "anon-1",
-        "timestamp": NOW,
-        "properties": properties,
-        **more,
-    }
-
-
-def app(name: str, properties: Any = None, os: Any = None, **context: Any) -> dict[str, Any]:
-    """What an app's library sends."""
-    context.setdefault("device", {"id": "d-1"})
-    context.setdefault("library", {"name": "analytics-kotlin", "version": "1.16.3"})
-    return track(name, properties, context={"os": os or ANDROID, **context})
 
 
 def test_a_browsers_track_call() -> None:
@@ -327,8 +295,9 @@ CONTEXT = members(
     "app", "campaign", "channel", "consent", "device", "ip", "library", "locale", "os", "page",
     "referrer", "screen", "sdk", "timezone", "userAgent", "user_agent",
     inner=members(
-        "advertisingId", "categoryPreferences", "height", "id", "manufacturer", "model", "name",
-        "referrer", "search", "source", "type", "url", "version", "width",
+        "adTrackingEnabled", "advertisingId", "attTrackingStatus", "categoryPreferences", "height",
+        "id", "manufacturer", "model", "name", "referrer", "search", "source", "trackingStatus",
+        "type", "url", "version", "width",
     ),
 )  # fmt: skip
 MESSAGE = st.fixed_dictionaries(

@@ -26,6 +26,7 @@ class ShopLink(msgspec.Struct, frozen=True, kw_only=True):
     network: str | None = "adnet"
     ad_group: str | None = None
     deep_link: str | None = "shop://sale"
+    overridable: tuple[str, ...] = ()
 
 
 VISIT = Visit(
@@ -112,12 +113,43 @@ def test_the_form_of_the_brief_is_understood() -> None:
     assert touch("cid=cmp001&adgroup=xyz").ad_group == "xyz"
 
 
-def test_the_link_decides_channel_and_network_and_the_click_its_ad_group() -> None:
-    registered = ShopLink(channel="social", ad_group="a")
-    found = touch("channel=email&network=other&ad_group=b", link=registered)
-    assert (found.channel, found.network, found.ad_group) == ("social", "adnet", "b")
-    assert touch("channel=email").channel == "email"
-    assert touch("", link=registered).ad_group == "a"
+OWN_NAMES = "channel=email&network=other&ad_group=b"
+
+
+@pytest.mark.parametrize(
+    ("overridable", "expected"),
+    [
+        ((), ("social", "adnet", "a")),
+        (("ad_group",), ("social", "adnet", "b")),
+        (("channel",), ("email", "adnet", "a")),
+        (("network",), ("social", "other", "a")),
+        (("channel", "network", "ad_group"), ("email", "other", "b")),
+    ],
+)
+def test_what_a_link_registers_stands_unless_it_lets_a_click_name_its_own(
+    overridable: tuple[str, ...], expected: tuple[str, str, str]
+) -> None:
+    registered = ShopLink(channel="social", ad_group="a", overridable=overridable)
+    found = touch(OWN_NAMES, link=registered)
+    assert (found.channel, found.network, found.ad_group) == expected
+    if "ad_group" in overridable:
+        assert touch("adgroup=c", link=registered).ad_group == "c"
+    if "channel" in overridable:
+        found = touch(OWN_NAMES + "&utm_source=x", link=registered)
+        assert found.campaign is not None
+        assert found.campaign.channel == "email"
+
+
+@pytest.mark.parametrize("overridable", [(), ("channel", "network", "ad_group")])
+def test_what_a_click_does_not_name_is_the_links(overridable: tuple[str, ...]) -> None:
+    registered = ShopLink(channel="social", ad_group="a", overridable=overridable)
+    found = touch("channel={channel}&network=&other=1", link=registered)
+    assert (found.channel, found.network, found.ad_group) == ("social", "adnet", "a")
+
+
+def test_what_a_link_does_not_register_comes_from_the_click() -> None:
+    found = touch(OWN_NAMES, link=ShopLink(network=None))
+    assert (found.channel, found.network, found.ad_group) == ("email", "other", "b")
 
 
 def test_an_impression_has_a_click_key_only_for_the_networks_own_id() -> None:

@@ -234,6 +234,43 @@ def test_plays_referrer_is_understood_encoded_or_not(referrer: str) -> None:
     assert found.campaign.utm_source == "ad"
 
 
+@pytest.mark.parametrize(
+    "referrer",
+    [
+        "utm_source=google-play&utm_medium=organic",
+        "utm_source%3Dgoogle-play%26utm_medium%3Dorganic",
+        "utm_medium=organic&utm_source=google-play&utm_campaign=",
+        "utm_source=(not%20set)&utm_medium=(not%20set)",
+    ],
+)
+def test_what_the_store_itself_brought_is_of_no_campaign(referrer: str) -> None:
+    found = accepted(event(referral={"install_referrer": referrer})).event
+    assert found.campaign is None
+    assert found.referral is not None
+    assert found.referral.install_referrer == referrer
+
+
+@pytest.mark.parametrize(
+    ("mark", "expected"),
+    [("gclid=g1", (None, {"gclid": "g1"})), ("utm_campaign=spring", ("spring", {}))],
+)
+def test_an_ad_that_sent_to_the_store_is_a_campaign(mark: str, expected: tuple[Any, Any]) -> None:
+    referrer = f"utm_source=google-play&utm_medium=organic&{mark}"
+    found = accepted(event(referral={"install_referrer": referrer})).event.campaign
+    assert found is not None
+    assert (found.utm_campaign, found.click_ids) == expected
+    assert found.utm_source == "google-play"
+
+
+def test_an_organic_install_keeps_what_it_says_of_itself() -> None:
+    organic = {"install_referrer": "utm_source=google-play&utm_medium=organic&click_id=c9"}
+    found = accepted(event(referral=organic, campaign={"utm_source": "told"})).event
+    assert found.campaign is not None
+    assert (found.campaign.utm_source, found.campaign.utm_medium) == ("told", None)
+    assert found.referral is not None
+    assert found.referral.click_id == "c9"
+
+
 def test_events_are_grouped_by_subject_and_sender_in_their_order() -> None:
     parsed = [
         accepted(event(event=name, **more))

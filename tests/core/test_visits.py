@@ -162,6 +162,24 @@ def test_a_time_ahead_of_its_arrival_is_set_to_it_and_an_old_one_is_marked_late(
     ]
 
 
+def test_a_browser_leads_to_the_click_that_its_page_names_and_is_said_once() -> None:
+    landing = page(1, START, referral=Referral(click_id="k"))
+    bought = page(2, START + 1000, "purchase", user_id="u")
+    _, (first, second) = run([[landing], [bought]])
+    assert [(one.identifier, one.other) for one in first.links] == [("cookie:c", "click:k")]
+    assert "click:k" not in {one.other for one in second.links}
+    (probe, _) = second.probes
+    assert probe.conversion.web
+    again = page(3, START + 2000, referral=Referral(click_id="k"))
+    _, (*_, last) = run([[landing], [bought], [again]])
+    assert last.links == []
+
+
+def test_a_conversion_of_a_device_is_none_of_the_web() -> None:
+    _, (out,) = run([[page(1, START, "purchase", device_id="d")]])
+    assert [one.conversion.web for one in out.probes] == [False, False]
+
+
 def test_a_log_in_links_once_and_names_the_person_from_then_on() -> None:
     state, first = apply(None, envelope(page(1, START), page(2, START + 1, user_id="u")), 0)
     assert [e.person for e in first.events] == ["cookie:c", "user:u"]

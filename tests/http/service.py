@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from trackstream import codec
 from trackstream.core.records import Touch
+from trackstream.core.rules import DEFAULT, Rules
 from trackstream.core.signing import signed_headers
 from trackstream.http.collector import create_collector
 from trackstream.ports import App, Key, TrackingLink, Undelivered
@@ -72,6 +73,7 @@ LINKS = (
     ),
     msgspec.structs.replace(EXPIRED_LINK, link_id="r2", slug="r2", campaign_id="renewed"),
     msgspec.structs.replace(LINK, link_id="r1", slug="r1", campaign_id="renewed"),
+    msgspec.structs.replace(LINK, link_id="p1", slug="plain", campaign_id="plain", deep_link=None),
 )
 """The newest of a campaign first."""
 ANDROID = (
@@ -87,7 +89,10 @@ EVENT: dict[str, Any] = {"event": "view", "user_id": "u1", "timestamp": NOW_MS}
 
 
 class Registered:
-    """`ports.Directory` with the apps, keys and links above."""
+    """`ports.Directory` with the apps, keys and links above, and these rules of apps."""
+
+    def __init__(self) -> None:
+        self.rules_of: dict[str, Rules] = {}
 
     def key(self, key_id: str) -> Key | None:
         servers = (SERVER_KEY, OTHER_KEY, READING_KEY, ROTATED_KEY)
@@ -102,6 +107,9 @@ class Registered:
 
     def links_by_campaign(self, campaign_id: str) -> tuple[TrackingLink, ...]:
         return tuple(link for link in LINKS if link.campaign_id == campaign_id)
+
+    def rules(self, app_id: str, *, at_ms: int) -> Rules:
+        return self.rules_of.get(app_id, DEFAULT)
 
 
 class ListSink:
@@ -133,11 +141,12 @@ class Service:
         settings.setdefault("cookie_consent", "assumed")
         self.sink = ListSink()
         self.cache = RedisTouchCache(None)
+        self.directory = Registered()
         self.now_ms = NOW_MS
         self.missing: list[str] = []
         self.application: web.Application = create_collector(
             settings=Settings(**settings),
-            directory=Registered(),
+            directory=self.directory,
             sink=self.sink,
             cache=self.cache,
             user_agents=user_agents,

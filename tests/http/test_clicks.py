@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.http.service import ANDROID, BOT, IPHONE, LINK, NOW_MS, Service, refused
 from tests.waiting import PATIENCE_S
 from trackstream.core.campaigns import referrer_of
+from trackstream.core.identifiers import fingerprint
 from trackstream.core.records import Touch
 from trackstream.storage.user_agents import UaParser
 
@@ -205,6 +206,35 @@ async def test_an_impression_is_a_pixel_and_a_touch(service: Service) -> None:
     assert touches(service) == found
     service.sink.down = True
     await refused(await visit(service, "/v1/impression?cid=cmp001"), 503, "unavailable")
+
+
+@pytest.mark.parametrize("objection", ["Sec-GPC", "DNT"])
+async def test_who_objects_is_found_by_what_it_names_alone(
+    service: Service, objection: str
+) -> None:
+    async def seen(path: str, said: str) -> list[str]:
+        service.sink.sent.clear()
+        headers = {"User-Agent": ANDROID, objection: said}
+        await service.client.get(path, headers=headers, allow_redirects=False)
+        found = touches(service)
+        identifiers = [key.partition("|")[2] for key in found]
+        assert all(one.identifiers == identifiers for one in found.values())
+        return identifiers
+
+    async def deep_links() -> list[str | None]:
+        print_ = fingerprint("127.0.0.1", "Android")
+        return [
+            await service.cache.deep_link("shop", click_id, on)
+            for click_id, on in (("n-1", None), (None, print_))
+        ]
+
+    assert await seen("/c/sale?click_id=n-1&gaid=G", "1") == ["click:n-1", "gaid:g"]
+    assert await deep_links() == ["shop://sale", None]
+    (unguessable,) = await seen("/v1/impression?cid=cmp001", "1")
+    assert unguessable.startswith("click:id-")
+    assert await seen("/v1/impression?cid=cmp001&idfa=I", "1") == ["idfa:i"]
+    (own,) = await seen("/v1/impression?cid=cmp001", "0")
+    assert own == fingerprint("127.0.0.1", "Android")
 
 
 async def test_no_query_opens_a_redirect_to_elsewhere(service: Service) -> None:

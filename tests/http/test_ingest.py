@@ -339,7 +339,7 @@ async def test_a_large_batch_is_split_into_messages_that_brokers_take(service: S
 
 
 async def test_an_install_gets_the_deep_link_of_its_click(service: Service) -> None:
-    await service.cache.remember_touch("shop", "c-1", None, "shop://sale")
+    await service.cache.remember_touch("shop", "c-1", None, "shop://sale", guess_ms=0)
     install = {"device_id": "d", "timestamp": NOW_MS}
     found = await service.post("/v1/install", {**install, "referral": {"click_id": "c-1"}})
     assert found.status == 201

@@ -27,6 +27,18 @@ LINKS = [
         deep_link="shop://sale",
         web_url="https://b.example",
     ),
+    TrackingLink(
+        link_id="l1",  # and once more: a click may name its own
+        slug="a",
+        app_id="shop",
+        campaign_id="c",
+        channel="social",
+        network="adnet",
+        ad_group="g",
+        deep_link="shop://sale",
+        web_url="https://b.example",
+        overridable=("channel", "ad_group"),
+    ),
 ]
 AGENTS = [UserAgent(), UserAgent(os_name="Android", os_version="14", device_model="K")]
 NAMES = [
@@ -50,6 +62,7 @@ class Click(msgspec.Struct, frozen=True):
     language: str | None
     cookie_id: str | None
     country: str | None
+    objects: bool
     query: dict[str, str]
     touch_id: str
     own_id: str
@@ -65,6 +78,7 @@ CLICK = Click(
     language="en",
     cookie_id="k" * 32,
     country="AT",
+    objects=False,
     query={},
     touch_id="t1",
     own_id="c1",
@@ -80,6 +94,7 @@ CLICKS = st.builds(
     language=st.sampled_from([None, "de"]),
     cookie_id=st.none() | st.just("k" * 32),
     country=st.sampled_from([None, "AT"]),
+    objects=st.booleans(),
     query=st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=4),
     touch_id=st.sampled_from(["t1", "t2"]),
     own_id=st.sampled_from(["c1", "c2"]),
@@ -104,10 +119,19 @@ def test_no_part_of_a_query_is_taken_from_another_click(base: dict[str, str], na
     [
         *(("kind", "impression"), ("link", 1), ("agent", 1), ("user_agent", "b"), ("at_ms", 2)),
         *(("ip", None), ("language", "de"), ("cookie_id", None), ("country", None)),
+        ("objects", True),
     ],
 )
 def test_no_part_of_a_request_is_taken_from_another_click(name: str, value: object) -> None:
     assert_same([CLICK, msgspec.structs.replace(CLICK, **{name: value}), CLICK])
+
+
+@pytest.mark.parametrize("name", ["channel", "network", "ad_group", "adgroup"])
+def test_what_a_changed_link_lets_a_click_name_is_looked_at_anew(name: str) -> None:
+    named = msgspec.structs.replace(CLICK, query={name: "own"})
+    assert_same(
+        [msgspec.structs.replace(one, link=link) for link in (1, 2) for one in (CLICK, named)]
+    )
 
 
 def assert_same(clicks: list[Click]) -> None:
@@ -122,6 +146,7 @@ def assert_same(clicks: list[Click]) -> None:
             language=one.language,
             cookie_id=one.cookie_id,
             country=one.country,
+            objects=one.objects,
         )
         link = LINKS[one.link]
         click_id = one.query.get("click_id", one.own_id)

@@ -60,6 +60,20 @@ def test_a_destination_is_created_listed_and_disabled() -> None:
     assert "Acme" in run("list").stdout
 
 
+async def test_a_destination_of_rejections_is_created_and_tried(
+    receiver: Receiver, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("TRACKSTREAM_POSTBACKS_ALLOW_PRIVATE", "true")
+    url = receiver.url + "/?{click_id}&{rejection_reason}&{method}"
+    (made,) = rows("create", "No", "--url", url, "--rejected")
+    assert (made["rejected"], rows("list")[0]["rejected"]) == (True, True)
+    (row,) = await asyncio.to_thread(rows, "test", made["destination_id"])
+    assert row["url"] == receiver.url + "/?test-click&click_flooding&rejected"
+    both = run("create", "No", "--url", url, "--rejected", "--organic")
+    assert both.exit_code == 1
+    assert "rejected: tells of touches" in both.stderr
+
+
 def test_every_problem_of_a_template_is_told_at_once() -> None:
     result = run("create", "Acme", "--url", "ftp://acme.example/?{one}&{two}", "--body", "{")
     assert result.exit_code == 1

@@ -21,7 +21,8 @@ def test_what_was_created_is_listed(outbox: Outbox) -> None:
         method="POST", body="{}", signed=True, events=("install", "purchase"), network="acme"
     )
     second = outbox.destination(organic=True, revisions="all", on_uncertain="resend")
-    assert outbox.destinations.list_all("shop") == [first, second]
+    third = outbox.destination(rejected=True)
+    assert outbox.destinations.list_all("shop") == [first, second, third]
     assert outbox.destinations.list_all("other") == []
     assert outbox.destinations.get(first.destination.destination_id) == first
     assert first.secret is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from tests.core.postbacks.samples import a_touch, an_attribution
+from tests.core.postbacks.samples import a_candidate, a_touch, an_attribution
 from tests.postbacks.conftest import MASTER_KEY, future_ms, now_ms
 from trackstream.core.postbacks.outcomes import DEFAULT, Settled
 from trackstream.postbacks.listing import list_dead, resend
@@ -57,6 +57,28 @@ def test_the_first_decision_that_concerns_it_or_all(outbox: Outbox) -> None:
     assert told == {(first, 2), (every, 2), (every, 3)}
 
 
+def test_a_rejection_is_told_once_for_a_decision_whoever_got_the_credit(outbox: Outbox) -> None:
+    url = "https://acme.example/no?c={click_id}&why={rejection_reason}&r={revision}"
+    first = outbox.destination(rejected=True, url=url).destination.destination_id
+    every = outbox.destination(rejected=True, revisions="all", url=url).destination.destination_id
+    fraud = [
+        a_candidate("fraud:bot", touch_id="t2", click_id="c2"),
+        a_candidate("fraud:blocked_ip", touch_id="t3", click_id="c3", at_ms=1),
+    ]
+    organic = decided(touch=None, method="organic", candidates=[a_candidate("older"), *fraud[1:]])
+    credited = decided(revision=2, candidates=[a_candidate("chosen"), *fraud])
+    assert outbox.queue(decided(2), decided(3, touch=None, method="organic")) == 0
+    assert outbox.queue(organic, organic) == 2
+    assert outbox.queue(organic, credited, credited) == 1
+    assert outbox.queue(organic, credited) == 0
+    found = {(row.destination_id, row.revision): row.url.partition("?")[2] for row in outbox.rows()}
+    assert found == {
+        (first, 1): "c=c3&why=blocked_ip&r=1",
+        (every, 1): "c=c3&why=blocked_ip&r=1",
+        (every, 2): "c=c2&why=bot&r=2",
+    }
+
+
 def test_what_was_decided_before_a_destination_was_there_is_not_told(outbox: Outbox) -> None:
     outbox.destination()
     assert outbox.queue(decided(decided_at_ms=now_ms() - 60_000)) == 0
@@ -72,8 +94,14 @@ def test_a_links_campaign_is_called_by_its_name(outbox: Outbox) -> None:
         app_id="shop", campaign_id="cmp001", web_url="https://shop.example/", campaign="Spring 25"
     )
     outbox.destination(url="https://acme.example/?c={campaign}")
-    outbox.queue(decided(touch=a_touch(link_id=link.link_id)))
-    assert outbox.rows()[0].url == "https://acme.example/?c=Spring%2025"
+    outbox.destination(url="https://acme.example/?c={campaign}", rejected=True)
+    fraud = a_candidate("fraud:bot", link_id=link.link_id)
+    outbox.queue(decided(touch=a_touch(link_id=link.link_id)), decided(2, candidates=[fraud]))
+    found = [row.url for row in outbox.rows()]
+    assert sorted(found) == [
+        "https://acme.example/?c=",
+        *["https://acme.example/?c=Spring%2025"] * 2,
+    ]
 
 
 def test_takers_at_once_get_different_postbacks(outbox: Outbox) -> None:

@@ -50,28 +50,32 @@ async def test_a_nonce_is_first_used_once(any_url: str | None) -> None:
         assert await cache.first_use(nonce + "x", 60)
 
 
-async def test_a_deep_link_is_found_by_click_then_by_fingerprint(any_url: str | None) -> None:
+DAY_MS = 86_400_000
+
+
+async def test_a_deep_link_is_found_by_click_or_without_one_by_fingerprint(
+    any_url: str | None,
+) -> None:
     async with _cache(any_url) as cache:
-        await cache.remember_touch("app", "c1", "fp:1", "shop://one")
-        await cache.remember_touch("app", "c2", "fp:1", "shop://two")
+        await cache.remember_touch("app", "c1", "fp:1", "shop://one", guess_ms=DAY_MS)
+        await cache.remember_touch("app", "c2", "fp:1", "shop://two", guess_ms=DAY_MS)
         assert await cache.deep_link("app", "c1", "fp:1") == "shop://one"
         assert await cache.deep_link("app", None, "fp:1") == "shop://two"
-        assert await cache.deep_link("app", "unknown", "fp:1") == "shop://two"
-        assert await cache.deep_link("app", "unknown", None) is None
+        assert await cache.deep_link("app", "unknown", "fp:1") is None
         assert await cache.deep_link("other", "c1", "fp:1") is None
         assert await cache.deep_link("app", None, None) is None
 
 
 async def test_a_touch_without_a_deep_link_leaves_the_earlier_one(any_url: str | None) -> None:
     async with _cache(any_url) as cache:
-        await cache.remember_touch("app", "c1", "fp:1", "shop://one")
-        await cache.remember_touch("app", "c1", "fp:1", None)
+        await cache.remember_touch("app", "c1", "fp:1", "shop://one", guess_ms=DAY_MS)
+        await cache.remember_touch("app", "c1", "fp:1", None, guess_ms=DAY_MS)
         assert await cache.deep_link("app", "c1", None) == "shop://one"
 
 
 async def test_processes_share_what_redis_keeps(redis_url: str) -> None:
     async with _cache(redis_url) as one, _cache(redis_url) as other:
-        await one.remember_touch("app", "c1", "fp:1", "shop://one")
+        await one.remember_touch("app", "c1", "fp:1", "shop://one", guess_ms=DAY_MS)
         assert await other.deep_link("app", "c1", None) == "shop://one"
         assert await one.first_use("n", 60)
         assert not await other.first_use("n", 60)
@@ -79,11 +83,13 @@ async def test_processes_share_what_redis_keeps(redis_url: str) -> None:
 
 async def test_keys_expire_by_themselves(redis_url: str) -> None:
     async with _cache(redis_url) as cache:
-        await cache.remember_touch("app", "c1", "fp1", "shop://one")
+        await cache.remember_touch("app", "c1", "fp1", "shop://one", guess_ms=DAY_MS // 24)
+        await cache.remember_touch("app", "c2", "fp2", "shop://one", guess_ms=0)
         await cache.first_use("n", 60)
     with redis.Redis.from_url(redis_url) as client:
         assert 6 * 86_400 < client.ttl("click:app:c1") <= 7 * 86_400
-        assert 80_000 < client.ttl("fp:app:fp1") <= 86_400
+        assert 3_500 < client.ttl("fp:app:fp1") <= 3_600
+        assert not client.exists("fp:app:fp2")
         assert 0 < client.ttl("nonce:n") <= 60
 
 

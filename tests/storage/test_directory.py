@@ -9,9 +9,11 @@ import pytest
 from sqlalchemy import text
 
 from tests.waiting import PATIENCE_S
+from trackstream.core.rules import DEFAULT
 from trackstream.storage.database import make_engine
 from trackstream.storage.directory import CachedDirectory
 from trackstream.storage.registry import Registry
+from trackstream.storage.rules import RulesStore
 from trackstream.storage.sealing import MasterKey
 
 if TYPE_CHECKING:
@@ -36,7 +38,9 @@ async def _until(true: Callable[[], object]) -> None:
 async def test_it_knows_what_is_registered(directory: CachedDirectory, registry: Registry) -> None:
     app = registry.create_app("shop")
     key = registry.create_key("shop", "server")
-    older = registry.create_link(app_id="shop", campaign_id="c", web_url="https://a.example/1")
+    older = registry.create_link(
+        app_id="shop", campaign_id="c", web_url="https://a.example/1", overridable=["channel"]
+    )
     newer = registry.create_link(app_id="shop", campaign_id="c", web_url="https://a.example/2")
     assert not directory.ready
     await directory.start()
@@ -69,6 +73,17 @@ async def test_it_follows_changes_of_each_kind(
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM links"))
     await _until(lambda: directory.link_by_slug(link.slug) is None)
+
+
+async def test_it_knows_the_rules_that_count_for_what_arrives_then(
+    directory: CachedDirectory, registry: Registry, engine: Engine
+) -> None:
+    registry.create_app("shop")
+    await directory.start()
+    off = RulesStore(engine).set("shop", "probabilistic = false")
+    await _until(lambda: not directory.rules("shop", at_ms=off.effective_at_ms).probabilistic)
+    assert directory.rules("shop", at_ms=off.effective_at_ms - 1) == DEFAULT
+    assert directory.rules("other", at_ms=off.effective_at_ms) == DEFAULT
 
 
 async def test_it_follows_rotations(directory: CachedDirectory, registry: Registry) -> None:

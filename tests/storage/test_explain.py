@@ -6,6 +6,7 @@ import pytest
 
 from tests.storage.records import an_attribution, an_event
 from trackstream.codec import encode
+from trackstream.core.records import Earlier
 from trackstream.storage.errors import NotFoundError
 from trackstream.storage.explain import explain
 from trackstream.storage.warehouse.batch import Message, batches
@@ -46,6 +47,22 @@ def test_every_revision_comes_back_as_it_was_published(migrated_url: str, engine
         assert told.unanswered == published.unanswered
         assert told.decided_at_ms == published.decided_at_ms
         assert told.method == published.method
+
+
+def test_what_is_taken_over_is_called_what_it_is(migrated_url: str, engine: Engine) -> None:
+    earlier = [
+        Earlier(conversion_id=kind, kind=kind, at_ms=1, identifiers=["device:d1"])
+        for kind in ("install", "reengagement")
+    ]
+    _write(
+        migrated_url,
+        an_attribution("v", earlier=earlier),
+        an_attribution("w", event_id="e2", inherited_from="reengagement", earlier=earlier),
+        an_attribution("x", event_id="e3", inherited_from="install", earlier=earlier),
+        an_attribution("y", event_id="e4", inherited_from="unknown", earlier=earlier),
+    )
+    kinds = {name: explain(engine, name)[0].revisions[0].inherited_kind for name in "vwxy"}
+    assert kinds == {"v": None, "w": "reengagement", "x": "install", "y": None}
 
 
 def test_an_event_id_names_its_conversion_in_each_app(migrated_url: str, engine: Engine) -> None:

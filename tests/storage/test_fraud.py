@@ -12,7 +12,7 @@ from tests.storage.records import AT_MS, DAY_MS, a_touch, an_attribution
 from tests.storage.warehoused import write
 from trackstream.core.flooding import Group, Judged
 from trackstream.core.fraud import source_of
-from trackstream.core.records import Candidate
+from trackstream.core.records import Candidate, Conversion
 from trackstream.storage import click_times, fraud_report
 from trackstream.storage.fraud_sources import Mark, listed, mark, marked_sources, unmark
 
@@ -95,10 +95,20 @@ def test_unmarked_sources_are_remembered_and_can_be_marked_anew(engine: Engine) 
 
 
 def install(name: str, clicked_ms: int, took_ms: int, **other: Any) -> Attribution:
-    """An install that came so long after its click."""
+    """An install that came so long after its click; `conversion`: what more is known of it."""
+    known: dict[str, Any] = {
+        "conversion_id": name,
+        "app_id": "demo",
+        "kind": "install",
+        "event": "install",
+    }
+    known |= {"event_id": name, "subject": "s", "person": "p"}
+    more = {"at_ms": clicked_ms + took_ms, **other.pop("conversion", {})}
+    asked = Conversion(**known, identifiers=[], **more)
     about = {"campaign_id": "summer", "sub_publisher": "p1", **other.pop("about", {})}
     click = a_touch(f"t-{name}", at_ms=clicked_ms, **about)
     values = {"touch": click, "at_ms": clicked_ms + took_ms, "event_id": name, **other}
+    values["conversion"] = asked
     return an_attribution(name, **values)
 
 
@@ -143,6 +153,22 @@ def test_times_are_those_of_clicks_whose_window_has_passed(
     }
     assert read(begin_ms + 2 * DAY_MS) == {guess: {"summer/p1": [8]}}
     assert source_of(a_touch(campaign_id="summer")) == "summer/"
+
+
+def test_what_the_stores_times_clear_is_not_fast(engine: Engine, migrated_url: str) -> None:
+    write(
+        migrated_url,
+        install("injected", AT_MS, 5_001, revision=1),
+        install("cleared", AT_MS, 5_002, conversion={"install_begin_at_ms": AT_MS + 1}),
+        install("began", AT_MS, 5_003, conversion={"install_begin_at_ms": AT_MS - 1_000}),
+        # what counts is the newest revision's
+        install("twice", AT_MS, 5_004, revision=1, conversion={"install_begin_at_ms": AT_MS}),
+        install("twice", AT_MS, 5_004, revision=2),
+        install("slow", AT_MS, 10_000, conversion={"install_begin_at_ms": AT_MS + 1}),
+    )
+    now = LATER + timedelta(days=60)
+    [sources] = click_times.read(engine, "demo", begin=DAY, end=LATER, now=now).values()
+    assert sorted(sources["summer/p1"]) == [5_001, 5_003, 5_004, 10_000, 10_000]
 
 
 def test_an_unmarked_source_is_judged_by_its_clicks_since_then(

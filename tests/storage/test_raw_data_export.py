@@ -14,7 +14,8 @@ from sqlalchemy import text
 from tests.core.matching.world import conversion
 from tests.storage.records import AT_MS, DAY_MS, a_full_event, a_touch, an_attribution
 from tests.storage.warehoused import write
-from trackstream.core.records import Attribution, Campaign, Candidate, Touch
+from trackstream.core.postbacks.macros import values_of
+from trackstream.core.records import Attribution, Campaign, Candidate, Earlier, Touch
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -205,6 +206,75 @@ def test_each_kind_of_conversion_in_its_words(migrated_url: str, engine: Engine)
     }
 
 
+OWN = ["click:k", "device:d", "gaid:g", "cookie:c", "user:u"]
+INSTALLED = [
+    Earlier(conversion_id="mine", kind="install", at_ms=AT_MS - 9 * DAY_MS, identifiers=["gaid:g"]),
+    Earlier(
+        conversion_id="older", kind="install", at_ms=AT_MS - 10 * DAY_MS, identifiers=["device:d"]
+    ),
+    Earlier(conversion_id="theirs", kind="install", at_ms=AT_MS - DAY_MS, identifiers=["user:u"]),
+]
+BY_CLICK = [
+    Earlier(conversion_id="click", kind="install", at_ms=AT_MS - 5, identifiers=["click:k"])
+]
+IN_BROWSER = Earlier(
+    conversion_id="web", kind="install", at_ms=AT_MS - 11 * DAY_MS, identifiers=["cookie:c"]
+)
+BACK = Earlier(
+    conversion_id="back", kind="reengagement", at_ms=AT_MS - 2 * DAY_MS, identifiers=["device:d"]
+)
+
+
+@pytest.mark.parametrize(
+    ("decided", "earlier", "days"),
+    [
+        ({"kind": "install", "method": "reinstall", "inherited_from": "older"}, INSTALLED, 0),
+        ({"kind": "reengagement"}, INSTALLED, 9),
+        ({"kind": "reengagement"}, INSTALLED[2:], 1),
+        ({"kind": "reengagement"}, [], None),
+        ({"kind": "event"}, [*INSTALLED[1:], BACK], 10),
+        ({"kind": "event", "inherited_from": "back"}, [BACK, *INSTALLED], 9),
+        ({"kind": "event", "inherited_from": "back"}, [BACK], None),
+        ({"kind": "event", "inherited_from": "mine"}, [BACK, *INSTALLED], 9),
+        ({"kind": "event", "inherited_from": "theirs"}, INSTALLED[2:], 1),
+        ({"kind": "event"}, BY_CLICK, None),
+        ({"kind": "event"}, [*BY_CLICK, *INSTALLED], 9),
+        ({"kind": "event", "web": True}, [*BY_CLICK, INSTALLED[2]], None),
+        ({"kind": "event", "web": True}, [INSTALLED[2], IN_BROWSER], 11),
+        ({"kind": "event", "web": True}, [INSTALLED[1], IN_BROWSER], 10),
+    ],
+)
+def test_the_time_of_the_install_is_that_which_postbacks_tell(
+    decided: dict[str, Any],
+    earlier: list[Earlier],
+    days: int | None,
+    migrated_url: str,
+    engine: Engine,
+) -> None:
+    decided = {**decided}
+    asked = msgspec.structs.replace(conversion("v", AT_MS, OWN), web=decided.pop("web", False))
+    source = next((e for e in earlier if e.conversion_id == decided.get("inherited_from")), None)
+    mine = an_attribution(
+        "v",
+        conversion=asked,
+        identifiers=OWN,
+        earlier=earlier,
+        inherited_at_ms=source and source.at_ms,
+        **decided,
+    )
+    before = [
+        an_attribution(one.conversion_id, kind=one.kind, at_ms=one.at_ms, event_id="")
+        for one in earlier
+    ]
+    expected = None if days is None else AT_MS - days * DAY_MS
+    assert values_of(mine)["install_time_ms"] == expected
+    write(migrated_url, mine)
+    told_ms = [exported(engine)["v"]["install_time"]]
+    write(migrated_url, *before)
+    told_ms.append(exported(engine)["v"]["install_time"])
+    assert told_ms == [expected and at(expected)] * 2
+
+
 def test_of_several_revisions_the_newest_is_exported(migrated_url: str, engine: Engine) -> None:
     first = an_attribution("v", touch=None, method="organic", candidates=[])
     write(migrated_url, first, an_attribution("v", 2))
@@ -237,3 +307,26 @@ def test_the_page_tells_every_column(engine: Engine) -> None:
         for n in ((1, 2, 3) if "_N_" in name else (0,))
     ]
     assert sorted(told) == sorted(columns)
+
+
+def test_the_pages_queries_find_what_it_says(migrated_url: str, engine: Engine) -> None:
+    brought, ad, store = (
+        msgspec.structs.replace(FULL, app_id="shop", event_id=name, campaign=campaign)
+        for name, campaign in (
+            ("brought", FULL.campaign),
+            ("ad", Campaign(utm_campaign="spring", click_ids={"gclid": "g1"})),
+            ("store", None),
+        )
+    )
+    organic: dict[str, Any] = {"touch": None, "candidates": [], "method": "organic"}
+    write(
+        migrated_url,
+        *(brought, ad, store),
+        an_attribution("v1", app_id="shop", event_id="brought"),
+        an_attribution("v2", app_id="shop", event_id="ad", **organic),
+        an_attribution("v3", app_id="shop", event_id="store", **organic),
+    )
+    _, claimed = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
+    with engine.connect() as connection:
+        found = connection.execute(text(claimed)).all()
+    assert [tuple(row) for row in found] == [("v2", None, "spring", "g1")]

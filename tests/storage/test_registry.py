@@ -166,10 +166,19 @@ def test_links_keep_all_that_they_are_given(registry: Registry) -> None:
         ios_url="itms-apps://apps.apple.com/app/id1",
         deep_link="shop://sale?x={click_id}",
         expires_at_ms=1_752_148_800_123,
+        overridable=["ad_group", "channel"],
     )
     assert registry.list_links("shop") == [link]
+    assert link.overridable == ("channel", "ad_group")
     assert link.expires_at_ms == 1_752_148_800_123
     assert registry.list_links("other") == []
+
+
+@pytest.mark.usefixtures("app")
+def test_a_click_may_name_nothing_that_a_link_has_not(registry: Registry) -> None:
+    assert _link(registry).overridable == ()
+    with pytest.raises(InvalidValueError, match=r"overridable 'web_url': takes channel, network"):
+        _link(registry, overridable=["web_url", "channel"])
 
 
 @pytest.mark.usefixtures("app")

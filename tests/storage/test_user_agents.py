@@ -51,6 +51,9 @@ def test_an_unknown_string_says_nothing(parser: UaParser) -> None:
         "Feedly/1.0 (+http://www.feedly.com/fetcher.html; 1 subscribers)",
         "Scrapy/2.11 (+https://scrapy.org)",
         "HTTrack/3.0x",
+        "WGETbot/1.0 (+http://wget.alanreed.org)",
+        "amibot - http://www.amidalla.de - tech@amidalla.com libwww-perl/5.831",
+        "Java/17 (compatible; Googlebot/2.1)",
     ],
 )
 def test_a_crawler_is_a_bot(parser: UaParser, text: str) -> None:
@@ -59,7 +62,11 @@ def test_a_crawler_is_a_bot(parser: UaParser, text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["okhttp/4.12.0", "Dalvik/2.1.0 (Linux; U; Android 14)", "curl/8.5.0", "Go-http-client/2.0"],
+    [
+        *("okhttp/4.12.0", "Dalvik/2.1.0 (Linux; U; Android 14)", "curl/8.5.0"),
+        *("Go-http-client/2.0", "Java/17", "Java/17.0.2", "Java/1.8.0_292", "Python-urllib/3.11"),
+        *("Apache-HttpClient/4.5.13 (Java/17.0.2)", "python-requests/2.31.0", "Wget/1.21"),
+    ],
 )
 def test_what_apps_and_servers_send_is_no_bot(parser: UaParser, text: str) -> None:
     assert not parser.parse(text).bot

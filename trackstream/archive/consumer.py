@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+import pyarrow as pa
+
 from trackstream.archive.errors import ArchiveMismatchError
 from trackstream.archive.place import open_place
 from trackstream.archive.ranges import Message, PartitionRanges
@@ -192,9 +194,16 @@ def _write(job: _Job) -> Written[_Job]:
     return Written(next_offsets={job.partition: ranges.next_offset or 0})
 
 
+_OURS = (
+    *(pa.ArrowException, ArithmeticError, AssertionError, AttributeError, LookupError),
+    *(MemoryError, NameError, NotImplementedError, StorageError, TypeError, ValueError),
+)
+"""What trying again does not help against: faults of the program, and of what an operator set."""
+
+
 def _is_away(error: Exception) -> bool:
-    """Every store's client raises its own."""
-    return not isinstance(error, StorageError)
+    """Every store's client raises its own; some errors of the network are a ValueError, too."""
+    return isinstance(error, OSError) or not isinstance(error, _OURS)
 
 
 def _refuse(partition: Partition, written_to: int, end: int) -> None:

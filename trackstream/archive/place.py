@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 import fsspec
 
 from trackstream.storage.errors import InvalidValueError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["Directory", "Place", "Remote", "open_place", "owner_of"]
 
@@ -50,19 +53,19 @@ class Directory:
 
     def write(self, path: str, content: bytes) -> None:
         """See `Place`."""
-        draft, target = self._draft(path, content), self._root / path
-        draft.rename(target)
+        target = self._root / path
+        with self._draft(path, content) as draft:
+            draft.rename(target)
         _sync(target.parent)
 
     def create(self, path: str, content: bytes) -> bool:
         """See `Place`. A link, unlike a renaming, fails where there is a file."""
-        draft, target = self._draft(path, content), self._root / path
-        try:
-            os.link(draft, target)
-        except FileExistsError:
-            return False
-        finally:
-            draft.unlink(missing_ok=True)
+        target = self._root / path
+        with self._draft(path, content) as draft:
+            try:
+                os.link(draft, target)
+            except FileExistsError:
+                return False
         _sync(target.parent)
         return True
 
@@ -90,16 +93,24 @@ class Directory:
         with suppress(OSError):
             folder.rmdir()
 
-    def _draft(self, path: str, content: bytes) -> Path:
+    @contextmanager
+    def _draft(self, path: str, content: bytes) -> Iterator[Path]:
+        """The content under another name, durable. Whatever fails, none of it is left.
+
+        Whoever tries again on a full disk would else fill it further with each try.
+        """
         folder = self._root / _TEMPORARY / owner_of(path)
         _make(folder)
         _make((self._root / path).parent)
         draft = folder / uuid4().hex
-        with draft.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        return draft
+        try:
+            with draft.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            yield draft
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 class Remote:
@@ -121,6 +132,10 @@ class Remote:
     def create(self, path: str, content: bytes) -> bool:
         """See `Place`."""
         target = self._made(path)
+        self._files.invalidate_cache()
+        # Some clients take the mode, and write all the same.
+        if self._files.exists(target):
+            return False
         try:
             self._files.pipe_file(target, content, mode="create")
         except FileExistsError:

@@ -1,4 +1,4 @@
-"""Which offsets are in which files, so that every event is in one file, once.
+"""Which offsets are in which files, so that every message is in one file, once.
 
 A partition is cut into ranges of offsets, one after another. The manifest has for each, named by
 its first offset:
@@ -15,17 +15,11 @@ partition and the range alone.
 
 from __future__ import annotations
 
-import datetime as dt
-import io
-from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote
+from typing import TYPE_CHECKING
 
 import msgspec
-import pyarrow.parquet as pq
 
-from trackstream.archive.columns import table
-from trackstream.codec import UndecodableError, decode
-from trackstream.core.records import Event
+from trackstream.archive.contents import Contents, Message
 from trackstream.storage.errors import WriterFencedError
 
 if TYPE_CHECKING:
@@ -36,16 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["MANIFEST", "Message", "PartitionRanges", "Plan", "PlannedFile", "done_path"]
 
 MANIFEST = "_manifest"
-
-_DAY_MS = 86_400_000
-_EPOCH = dt.date(1970, 1, 1)
-
-
-class Message(NamedTuple):
-    """What was read of a partition."""
-
-    offset: int
-    value: bytes | None
 
 
 class PlannedFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +48,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         first_offset: The one after the last of the range before.
         last_offset: Of its last message.
         messages: How many it has: fewer than offsets where Kafka had deleted some before.
-        unreadable: Offsets of messages that are no events.
+        unreadable: Offsets of messages that are no events, or have a value that no column takes.
+        repeats: Offsets of events that are in the range before, which have no row of their own.
         files: In the order of their paths.
     """
 
@@ -74,10 +59,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     last_offset: int
     messages: int
     unreadable: list[int]
+    repeats: list[int]
     files: list[PlannedFile]
-
-
-_Files = dict[str, list[tuple[int, Event]]]
 
 
 class PartitionRanges:
@@ -93,7 +76,8 @@ class PartitionRanges:
         self._place = place
         self._topic = topic
         self._partition = partition
-        self._owner = f"{topic}-{partition:05}"
+        self._contents = Contents(topic, partition)
+        self._owner = self._contents.owner
         self.next_offset: int | None = None
         """First of the next range; None: there is no range yet."""
         self.unfinished: Plan | None = None
@@ -123,16 +107,21 @@ class PartitionRanges:
         plan = self.unfinished
         if plan is None:
             return []
-        read, _ = self._read(messages, plan.first_offset, plan.last_offset)
+        found = self._contents.of(
+            messages,
+            plan.first_offset,
+            plan.last_offset,
+            # By the plan: which of them Kafka still has makes no difference.
+            without={*plan.unreadable, *plan.repeats},
+        )
         lost = []
         for one in plan.files:
-            events = read.get(one.path, [])
-            if len(events) == one.rows:
-                self._place.write(one.path, self._parquet(events))
+            rows = found.get(one.path, [])
+            if len(rows) == one.rows:
+                self._place.write(one.path, self._contents.parquet(rows))
             elif not self._has(one.path):
                 lost.append(one.path)
-        self._place.create(done_path(plan), b"")
-        self.unfinished = None
+        self._done(plan)
         return lost
 
     def append(self, messages: list[Message]) -> Plan:
@@ -145,51 +134,29 @@ class PartitionRanges:
             raise ValueError("there is an unfinished range")
         first = messages[0].offset if self.next_offset is None else self.next_offset
         last = messages[-1].offset
-        read, unreadable = self._read(messages, first, last)
+        # All of it before there is a plan: what was planned can be carried out.
+        found, files = self._contents.made(messages, first, last)
         plan = Plan(
             topic=self._topic,
             partition=self._partition,
             first_offset=first,
             last_offset=last,
             messages=len(messages),
-            unreadable=unreadable,
-            files=[PlannedFile(path=path, rows=len(read[path])) for path in sorted(read)],
+            unreadable=found.unreadable,
+            repeats=found.repeats,
+            files=[PlannedFile(path=path, rows=len(found.rows[path])) for path in sorted(files)],
         )
         if not self._place.create(_plan_path(plan), msgspec.json.encode(plan)):
             raise WriterFencedError(f"another process archives {self._owner} now")
-        self.next_offset, self.unfinished = last + 1, plan
-        self.finish(messages)
+        self.next_offset, self.unfinished = plan.last_offset + 1, plan
+        for one in plan.files:
+            self._place.write(one.path, files[one.path])
+        self._done(plan)
         return plan
 
-    def _read(self, messages: Iterable[Message], first: int, last: int) -> tuple[_Files, list[int]]:
-        files: _Files = {}
-        unreadable: list[int] = []
-        for offset, value in messages:
-            if not first <= offset <= last:
-                continue
-            event = _event(value)
-            if event is None:
-                unreadable.append(offset)
-            else:
-                files.setdefault(self._path(event, first, last), []).append((offset, event))
-        return files, unreadable
-
-    def _path(self, event: Event, first: int, last: int) -> str:
-        day = _EPOCH + dt.timedelta(days=event.timestamp_ms // _DAY_MS)
-        return (
-            f"app={quote(event.app_id, safe='')}/day={day}/"
-            f"{self._owner}-{first:020}-{last:020}.parquet"
-        )
-
-    def _parquet(self, events: list[tuple[int, Event]]) -> bytes:
-        out = io.BytesIO()
-        rows = table(
-            [event for _, event in events],
-            partition=self._partition,
-            offsets=[offset for offset, _ in events],
-        )
-        pq.write_table(rows, out, compression="zstd")
-        return out.getvalue()
+    def _done(self, plan: Plan) -> None:
+        self._place.create(done_path(plan), b"")
+        self.unfinished = None
 
     def _has(self, path: str) -> bool:
         folder, _, name = path.rpartition("/")
@@ -203,18 +170,3 @@ def done_path(plan: Plan) -> str:
 
 def _plan_path(plan: Plan) -> str:
     return f"{MANIFEST}/{plan.topic}-{plan.partition:05}/{plan.first_offset:020}.json"
-
-
-def _event(value: bytes | None) -> Event | None:
-    """The event; None for what is none, or is of a day that no calendar has."""
-    try:
-        record = decode(value)
-    except UndecodableError:
-        return None
-    if not isinstance(record, Event):
-        return None
-    try:
-        _EPOCH + dt.timedelta(days=record.timestamp_ms // _DAY_MS)
-    except OverflowError:
-        return None
-    return record

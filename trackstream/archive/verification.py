@@ -27,10 +27,11 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
         first_offset: Of its first range.
         last_offset: Of its last one.
         rows: In its files, counted there.
-        unreadable: Messages that are no events.
+        unreadable: Messages that are no events, or can be no rows.
+        repeats: Messages with an event that is in the same range before.
         unfinished: Offsets of a last range that is being written, or was when somebody was killed;
             its rows are not counted.
-        problems: One line each; none if rows and unreadable ones are as many as offsets.
+        problems: One line each; none if rows, unreadable ones and repeats are as many as offsets.
     """
 
     topic: str
@@ -39,6 +40,7 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     last_offset: int
     rows: int
     unreadable: int
+    repeats: int
     unfinished: int
     problems: list[str]
 
@@ -80,7 +82,8 @@ def _partition(place: Place, plans: list[Plan], paths: set[str]) -> Verified:
             rows += there if isinstance(there, int) else 0
             if there != file.rows:
                 problems.append(f"{file.path}: {file.rows} rows were written, {there} are there")
-        planned = sum(one.rows for one in plan.files) + len(plan.unreadable)
+        without_row = len(plan.unreadable) + len(plan.repeats)
+        planned = sum(one.rows for one in plan.files) + without_row
         offsets = plan.last_offset - plan.first_offset + 1
         if planned != plan.messages:
             problems.append(f"the range from {plan.first_offset} on has no file for some messages")
@@ -96,6 +99,7 @@ def _partition(place: Place, plans: list[Plan], paths: set[str]) -> Verified:
         last_offset=plans[-1].last_offset,
         rows=rows,
         unreadable=sum(len(plan.unreadable) for plan in done),
+        repeats=sum(len(plan.repeats) for plan in done),
         unfinished=plans[-1].last_offset - plans[-1].first_offset + 1 if unfinished else 0,
         problems=problems,
     )

@@ -14,8 +14,8 @@ ARCHIVE_READY = "The archive writer has its partitions."
 
 _EXTRA = {"fsspec", "pyarrow"}
 _COLUMNS = [
-    *("topic", "partition", "first_offset", "last_offset", "rows", "unreadable", "unfinished"),
-    "problems",
+    *("topic", "partition", "first_offset", "last_offset", "rows", "unreadable", "repeats"),
+    *("unfinished", "problems"),
 ]
 
 
@@ -34,8 +34,9 @@ def archive() -> None:
 def run() -> None:
     """Run one archive writer, until Ctrl-C: writes the topic `events` to Parquet files.
 
-    There is a file for each app, day and range of offsets, and every event is in one of them once,
-    whatever is killed when. More of these processes share the partitions.
+    There is a file for each app, day and range of offsets, and every message is in one of them
+    once, whatever is killed when; of an event that comes again in a range the first is kept. More
+    of these processes share the partitions.
     """
     from trackstream.cli.running import needed, settings_beside
     from trackstream.cli.serving import serve_until_told
@@ -59,7 +60,9 @@ def verify(*, as_json: bool) -> None:
     """Count the rows of every file against the offsets that the manifest says are in it.
 
     Needs the archive alone, and reads one column of all of it. Exits with 1 if a file or a row is
-    missing, or is there and should not be. A range that is being written is no problem.
+    missing, or is there and should not be, or if there is no archive. A range that is being written
+    is no problem. The archive is that of `TRACKSTREAM_ARCHIVE_URL`, else the one that a running
+    `trackstream up` writes, else `archive` in the data directory.
     """
     import msgspec
 
@@ -70,9 +73,15 @@ def verify(*, as_json: bool) -> None:
     from trackstream.archive import verify as verified
     from trackstream.archive.consumer import url_of
 
-    found, strangers = verified(open_place(url_of(settings_beside())))
+    where = url_of(settings_beside())
+    found, strangers = verified(open_place(where))
+    if not found and not strangers:
+        raise Problem(
+            f"{where} is no archive: nothing was ever archived there; TRACKSTREAM_ARCHIVE_URL says "
+            "where else to look"
+        )
     rows = [msgspec.structs.asdict(one) for one in found]
-    show(rows, as_json=as_json, columns=_COLUMNS, empty="The archive is empty.")
+    show(rows, as_json=as_json, columns=_COLUMNS, empty=f"{where} has no manifest.")
     problems = [
         *(f"{one.topic}-{one.partition}: {problem}" for one in found for problem in one.problems),
         *strangers,

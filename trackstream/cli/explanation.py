@@ -26,21 +26,27 @@ _VERDICTS = {
     "low_confidence": "too unlike to be the same device",
     "ambiguous": "two devices are alike, so neither is chosen",
     "less_alike": "another device is more alike",
+    "not_named": "the app was not opened by it",
     "another_device": "of another device, which installed itself",
     "fraud:click_after_install_began": "the download was already running",
     "fraud:click_to_install_too_short": "no app is downloaded and opened that fast",
     "fraud:bot": "a crawler's",
     "fraud:emulator": "the device is an emulator",
+    "fraud:data_centre": "the device is a machine in a data centre",
     "fraud:blocked_ip": "the address is on the app's list",
     "fraud:blocked_user_agent": "the user agent is on the app's list",
     "fraud:blocked_sub_publisher": "the sub-publisher is on the app's list",
     "fraud:click_flooding": "more clicks within an hour than a person makes",
     "fraud:click_used_before": "another device has installed with this click",
     "fraud:flooding_source": "the source is marked: `trackstream fraud list`",
+    "fraud:many_devices": "more devices at its network than the app's rules allow",
+    "fraud:geo_mismatch": "clicked and converted in different countries",
     "reinstall": "a reinstall keeps its first attribution",
-    "inherited": "the event has its install's attribution",
+    "inherited": "the event has the attribution of its install or re-engagement",
 }
 """What `core.matching.decide` calls its verdicts; one that is not here is shown as it is."""
+
+_KINDS = {"install": "install", "reengagement": "re-engagement"}
 
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000))
 
@@ -114,10 +120,11 @@ def _reasons(found: Explanation, decision: Revision) -> list[str]:
     lines = []
     if decision.method in {"inherited", "reinstall"}:
         what = {
-            "inherited": "The event takes over the attribution of the install",
-            "reinstall": "This device had the app before: it keeps the attribution of the install",
+            "inherited": "The event takes over the attribution of the",
+            "reinstall": "This device had the app before: it keeps the attribution of the",
         }[decision.method]
-        lines.append(f"{what} {decision.inherited_from}.")
+        kind = _KINDS.get(decision.inherited_kind or "", "conversion")
+        lines.append(f"{what} {kind} {decision.inherited_from}.")
         if touch is None:
             lines.append("That one was organic: nobody's.")
         else:

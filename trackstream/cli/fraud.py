@@ -94,8 +94,9 @@ def sources(
 
     begin, end = days(first, last, default_days=60)
     with _opened(app_id) as (engine, whose):
-        found = read(engine, whose, begin=begin, end=end, now=datetime.now(UTC))
-        judged = judge(found, limits=Limits(min_installs=min_installs, alpha=alpha))
+        limits = Limits(min_installs=min_installs, alpha=alpha)
+        found = read(engine, whose, begin=begin, end=end, now=datetime.now(UTC), limits=limits)
+        judged = judge(found, limits=limits)
         new = mark(engine, whose, judged, at_ms=int(time.time() * 1000)) if to_mark else []
         if to_mark:
             RulesStore(engine, models=known_models()).block_marked_sources(whose)

@@ -34,6 +34,7 @@ _COLUMNS = [
     "network",
     "events",
     "organic",
+    "rejected",
     "revisions",
     "on_uncertain",
     "disabled_at",
@@ -58,6 +59,8 @@ def postbacks() -> None:
     epilog=example(
         "trackstream postbacks create 'Acme Ads' --network acme --event install \\",
         "    --url 'https://acme.example/cb?click={click_id}&at={install_time}'",
+        "trackstream postbacks create 'Acme Ads, rejected' --network acme --event install \\",
+        "    --rejected --url 'https://acme.example/no?click={click_id}&why={rejection_reason}'",
         "trackstream postbacks create 'Own CRM' --method POST --organic --sign \\",
         "    --url https://crm.example.com/hook \\",
         """    --body '{"who": "{user_id}", "what": "{event}", "revenue": {revenue}}'""",
@@ -73,6 +76,12 @@ def postbacks() -> None:
     "--event", "events", multiple=True, help="Only install, reinstall, or this event; else all."
 )
 @click.option("--organic", is_flag=True, help="Also what is attributed to nobody.")
+@click.option(
+    "--rejected",
+    is_flag=True,
+    help="Not what is attributed, but clicks and impressions of this campaign or network that a "
+    "fraud rule rejected: of each decision the newest, whoever got the credit.",
+)
 @click.option(
     "--revisions",
     type=click.Choice(["first", "all"]),
@@ -106,7 +115,8 @@ def create(app_id: str | None, *, sign: bool, as_json: bool, **rest: Any) -> Non
     {user_id} {ip} {country} {event} {install_time} {event_time} {click_time} {revenue} {currency}
     {method} {match_type} {confidence} {rejection_reason} {conversion_id} {revision} {app_id}.
     Times are epoch seconds; {click_time_ms} and {click_time_iso} are milliseconds and RFC 3339.
-    What is not known is left empty.
+    What is not known is left empty. With --rejected, {rejection_reason} is the fraud rule, and
+    {click_id} and the like are those of the touch that it rejected.
     """
     from trackstream.core.postbacks.destinations import Destination
 

@@ -18,7 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = ["links"]
 
-_COLUMNS = ["url", "campaign_id", "channel", "network", "web_url", "app_id", "expires_at"]
+_COLUMNS = [
+    "url",
+    "campaign_id",
+    "channel",
+    "network",
+    "ad_group",
+    "overridable",
+    "web_url",
+    "app_id",
+    "expires_at",
+]
 
 
 @click.group(short_help="Create and list tracking links.")
@@ -43,7 +53,14 @@ def links() -> None:
 @click.option("--campaign", help="The campaign's name for people.")
 @click.option("--channel", help="Such as paid_social or email.")
 @click.option("--network", help="The ad network.")
-@click.option("--ad-group", help="The ad group, unless each click names its own.")
+@click.option("--ad-group", help="The ad group.")
+@click.option(
+    "--overridable",
+    multiple=True,
+    type=click.Choice(["channel", "network", "ad_group"]),
+    help="What a click's URL may name otherwise (channel, network, ad_group or adgroup), again for "
+    "each. Without it what the link registers stands, and the URL says only what it does not.",
+)
 @click.option("--app", "app_id", help="Whose link; else TRACKSTREAM_APP_ID.")
 @click.option(
     "--expires",

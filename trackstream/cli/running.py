@@ -7,15 +7,22 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from trackstream.cli.base import Problem
 from trackstream.settings import PREFIX, Settings
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["LOCK", "Running", "forget", "found", "keep", "needed", "settings_beside"]
+__all__ = [
+    "LOCK",
+    "Running",
+    "forget",
+    "found",
+    "from_anywhere",
+    "keep",
+    "needed",
+    "settings_beside",
+]
 
 LOCK = "lock"
 """Held by `trackstream up` for as long as it lives, so that a file left behind shows as such."""
@@ -36,8 +43,10 @@ class Running:
     key_id: str
     secret: str
     write_key: str
+    archive: str | None
+    """Where its archive is, if it writes one."""
 
-    def settings(self) -> dict[str, str]:
+    def settings(self) -> dict[str, str | None]:
         """The settings with which a command reaches all of it."""
         return {
             "collector_url": self.collector_url,
@@ -46,7 +55,13 @@ class Running:
             "redis_url": self.redis,
             "key_id": self.key_id,
             "secret": self.secret,
+            "archive_url": self.archive,
         }
+
+
+def from_anywhere(place: str | None) -> str | None:
+    """A place, in words that hold in any directory: URLs do, and paths are made to."""
+    return place if place is None or "://" in place else str(Path(place).absolute())
 
 
 def keep(data_dir: Path, running: Running) -> None:

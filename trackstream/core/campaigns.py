@@ -18,6 +18,7 @@ __all__ = [
     "campaign_of",
     "marks",
     "query_of",
+    "referrer_marks",
     "referrer_of",
 ]
 
@@ -44,6 +45,12 @@ NETWORK_CLICK_IDS = frozenset(
     }
 )
 """Parameters under which networks hand their own click ids on."""
+
+_ORGANIC = (
+    {"utm_source": "google-play", "utm_medium": "organic"},  # found in the store itself
+    {"utm_source": "(not set)", "utm_medium": "(not set)"},  # the store does not know
+)
+"""All marks of a store's referrer that names no campaign."""
 
 _MARKS = NETWORK_CLICK_IDS.union(UTM_NAMES)
 _MAX_CHARS = 512
@@ -72,6 +79,12 @@ def referrer_of(text: str) -> dict[str, str]:
             break
         text = unquote(text, errors="replace")
     return _pairs(text)
+
+
+def referrer_marks(referred: Mapping[str, str]) -> dict[str, str]:
+    """The `marks` of what a store's referrer says; none where it says that nobody sent the user."""
+    found = marks(referred)
+    return {} if found in _ORGANIC else found
 
 
 def campaign_of(

@@ -21,10 +21,10 @@ from trackstream.core.rules import DAY_MS, HOUR_MS
 from trackstream.core.timestamps import EARLIEST_MS
 
 if TYPE_CHECKING:
-    from trackstream.core.records import Envelope
+    from trackstream.core.records import Envelope, Event
     from trackstream.core.rules import Rules
 
-__all__ = ["Clock", "Heard", "Reading", "clock_error_ms", "heard", "moment_ms"]
+__all__ = ["Clock", "Heard", "Reading", "clock_error_ms", "heard", "latest_at_ms", "moment_ms"]
 
 _TOLERANCE_MS = 60_000
 """A clock is taken as right up to this error, which latency alone can explain."""
@@ -104,6 +104,22 @@ def moment_ms(raw_ms: int, envelope: Envelope, reading: Reading, rules: Rules) -
     latest_ms = envelope.received_at_ms - reading.error_ms if sent_ms is None else sent_ms
     own_ms = latest_ms if raw_ms > latest_ms + rules.max_ahead_ms else raw_ms
     return max(own_ms, EARLIEST_MS - reading.error_ms) + reading.shift_ms
+
+
+def latest_at_ms(event: Event, sent_at_ms: int | None) -> int:
+    """By the collector's clock the event happened no later than this, and no earlier than its time.
+
+    How long it was kept until it was sent is the difference of two times of the device's own clock,
+    whatever that clock's error; and nothing arrives before it is sent. So it does not depend on
+    when it was sent, as it would if nothing but the arrival were known: without `sent_at`.
+    """
+    arrived_ms = event.received_at_ms
+    if sent_at_ms is None:
+        return max(event.timestamp_ms, arrived_ms)
+    # what was at 12:00:00 for a clock that tells whole seconds may have been at 12:00:00.999
+    told_ms = event.client_timestamp_ms
+    within_ms = 999 if told_ms % 1000 == 0 else 0
+    return max(event.timestamp_ms, min(arrived_ms, arrived_ms - sent_at_ms + told_ms + within_ms))
 
 
 def _guessed(known: Heard, envelope: Envelope, rules: Rules) -> Reading:

@@ -17,9 +17,10 @@ A source is *flooding* if both of these are beyond chance:
   on the next evening next to none): exact binomial tail.
 
 It is *injection* if more than `spike_share` of its installs are within `spike_ms`: exact binomial
-tail. Each of the shares is compared with the others' if theirs is higher. Flooding being both, the
-greater p is its p (intersection-union test). All p are adjusted over all sources (false discovery
-rate), since who looks at a thousand sources finds odd ones by chance.
+tail. Only those count that surely are, see `counted_ms`. Each of the shares is compared with the
+others' if theirs is higher. Flooding being both, the greater p is its p (intersection-union test).
+All p are adjusted over all sources (false discovery rate), since who looks at a thousand sources
+finds odd ones by chance.
 
 Sources: N. V. Smirnov, "Table for estimating the goodness of fit of empirical distributions",
 Annals of Mathematical Statistics 19 (1948); R. L. Berger, "Multiparameter hypothesis testing and
@@ -36,10 +37,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from trackstream.core.fraud import STORE_PRECISION_MS
 from trackstream.core.rules import DAY_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from trackstream.core.records import Conversion
 
 __all__ = [
     "FRAUDULENT",
@@ -48,6 +52,7 @@ __all__ = [
     "Limits",
     "adjusted",
     "binomial_tail",
+    "counted_ms",
     "judge",
     "later_by",
 ]
@@ -76,6 +81,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Where all installs are spread evenly it is a half; here, then, two fifths of them are."""
     spike_share: float = 0.05
     spike_ms: int = 10_000
+
+
+_DEFAULT = Limits()
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +116,8 @@ def judge(
     """Judge every source of an app.
 
     Args:
-        groups: by group and source, the times from click to install in milliseconds, in any order.
+        groups: by group and source, the times from click to install in milliseconds, as
+            `counted_ms` has them, in any order.
             They should be those of clicks whose window has passed: a campaign that has just begun
             cannot have late installs, and one that has ended has no others.
         limits: the defaults if not given.
@@ -116,7 +125,7 @@ def judge(
     Returns:
         One for each group and source, the surest first.
     """
-    limits = limits or Limits()
+    limits = limits or _DEFAULT
     first = [one for group, sources in groups.items() for one in _group(group, sources, limits)]
     p_values = adjusted([p for one in first for p in (one.p_flooding, one.p_injection)])
     found = [
@@ -130,6 +139,36 @@ def judge(
     ]
     found.sort(key=lambda one: (one.verdict not in FRAUDULENT, min(_ps(one)), one.source))
     return found
+
+
+def counted_ms(took_ms: int, conversion: Conversion | None, limits: Limits = _DEFAULT) -> int:
+    """A time from click to install as it is judged: no less than `spike_ms`, if it may be honest.
+
+    That is a fast download, which the store says began after the click; or one of a device whose
+    clock may be slow. By the default rules no others get credit, so without this a source that
+    has people with fast networks would be taken to inject.
+
+    Args:
+        took_ms: from click to install, by the install's time.
+        conversion: the install; None: no more is known of it, and it may be honest.
+        limits: how fast is fast.
+    """
+    if took_ms >= limits.spike_ms:
+        return took_ms
+    if conversion is None:
+        return limits.spike_ms
+    at_ms, latest_at_ms = conversion.at_ms, conversion.latest_at_ms
+    if latest_at_ms is None:
+        latest_at_ms = conversion.received_at_ms or at_ms
+    slack_ms = max(0, latest_at_ms - at_ms)
+    if took_ms + slack_ms >= limits.spike_ms:
+        return limits.spike_ms
+    began_ms = conversion.install_begin_at_ms
+    if began_ms is None:
+        return max(took_ms, 0)
+    within_ms = STORE_PRECISION_MS - 1 + (0 if conversion.server_times else slack_ms)
+    cleared = at_ms - took_ms <= began_ms + within_ms
+    return limits.spike_ms if cleared else max(took_ms, 0)
 
 
 def _group(group: Group, sources: Mapping[str, Sequence[int]], limits: Limits) -> Iterable[Judged]:

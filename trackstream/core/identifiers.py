@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from trackstream.core.records import RawEvent
 
 __all__ = [
+    "CLICK",
+    "DEVICES",
     "FINGERPRINT",
     "KNOWN_BAD",
     "MAX_ID_CHARS",
@@ -32,6 +34,10 @@ __all__ = [
     "usable_id",
 ]
 
+CLICK = "click:"
+"""What a click's own id begins with: of a touch, not of anybody."""
+DEVICES = ("device:", "gaid:", "idfa:", "idfv:")
+"""What identifiers of one device begin with, as an app knows them."""
 FINGERPRINT = "fp:"
 """What a fingerprint begins with."""
 MAX_ID_CHARS = 256
@@ -108,7 +114,7 @@ def event_identifiers(event: RawEvent) -> list[str]:
     """The deterministic identifiers that an event carries, preferred first, each once."""
     click_id = event.referral.click_id if event.referral else None
     own = person_identifiers(event)
-    return [f"click:{click_id}", *own] if click_id else own
+    return [f"{CLICK}{click_id}", *own] if click_id else own
 
 
 def person_identifiers(event: RawEvent) -> list[str]:

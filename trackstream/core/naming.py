@@ -9,7 +9,7 @@ import msgspec
 
 from trackstream.core.cells import mark
 from trackstream.core.identifiers import person_identifiers
-from trackstream.core.matching.ask import links_between
+from trackstream.core.matching.ask import link_to_click, links_between
 from trackstream.core.persons import ALIAS, person_pairs
 from trackstream.core.records import Link, PersonLink
 
@@ -42,12 +42,17 @@ def named(
     for one in _first_of_each(seen):
         at_ms = one.event.timestamp_ms
         own = person_identifiers(one.raw)
-        for a, b in combinations(own, 2):
+        click_id = one.raw.referral.click_id if one.raw.referral else None
+        for a, b in (*combinations(own, 2), *((each, click_id) for each in own if click_id)):
             pair = mark(f"{a} {b}")
             new = pair not in linked and pair not in state.linked
             if new:
                 linked[pair] = None
-            if new or everything:
+            if not new and not everything:
+                continue
+            if b == click_id:
+                links.append(link_to_click(a, b, app_id=state.app_id, at_ms=at_ms))
+            else:
                 links += links_between(a, b, app_id=state.app_id, at_ms=at_ms)
         for kind, a, b in person_pairs(one.raw, own, subject=subject):
             name = mark(f"{kind} {a} {b}")
@@ -76,7 +81,11 @@ def _first_of_each(seen: list[Seen]) -> list[Seen]:
     for one in seen:
         raw = one.raw
         alias = raw.event_id if raw.event == ALIAS else None
-        ids = (raw.user_id, raw.device_id, raw.cookie_id, raw.gaid, raw.idfa, raw.idfv, alias)
+        click_id = raw.referral.click_id if raw.referral else None
+        ids = (
+            *(raw.user_id, raw.device_id, raw.cookie_id, raw.gaid, raw.idfa, raw.idfv),
+            *(click_id, alias),
+        )
         if ids not in first or one.at < first[ids].at:
             first[ids] = one
     return list(first.values())

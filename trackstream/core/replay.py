@@ -9,16 +9,17 @@ has no effect here: which events are conversions and what was found of them is p
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from trackstream.core.credits import MODELS, credits_of
+from trackstream.core.matching.candidates import ANOTHERS, Found, FoundPrior
 from trackstream.core.matching.conversion import ConversionState, Decided
-from trackstream.core.matching.decide import ANOTHERS, Decision, Found, FoundPrior, decide
+from trackstream.core.matching.decide import Decision, decide
 from trackstream.core.matching.told import attribution
 from trackstream.core.privacy import private_attribution
-from trackstream.core.records import Attribution, Credit, Prior, Touch
+from trackstream.core.records import Attribution, Credit, Earlier, Prior, Touch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,13 +27,20 @@ if TYPE_CHECKING:
     from trackstream.core.models import Weigh
     from trackstream.core.rules import Rules
 
-__all__ = ["GATHERING", "Difference", "Replayed", "again"]
+__all__ = ["GATHERING", "Brought", "Difference", "Replayed", "again"]
 
 GATHERING = (
     *("conversion_events", "reengagement_events", "depth", "max_asked"),
     *("max_touches", "max_links", "max_probes"),
 )
 """Rules that say what becomes known, which decisions of the past do not ask again."""
+
+
+class Brought(NamedTuple):
+    """What a conversion is attributed to, and how sure that is."""
+
+    touch: Touch | None
+    confidence: float = 1.0
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +56,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 
 def again(
     stored: Attribution,
-    touches: Mapping[str, Touch | None],
+    brought: Mapping[str, Brought],
     *,
     at_ms: int,
     rules: Rules,
@@ -58,7 +66,7 @@ def again(
 
     Args:
         stored: its newest revision; the order of its credits does not matter.
-        touches: of each earlier conversion, by its id, what it is attributed to, decided again
+        brought: of each earlier conversion, by its id, what it is attributed to, decided again
             itself: so conversions are replayed in the order of (time, id). One that is not there
             is as it was when this decision took it over, else taken as organic.
         at_ms: when this is decided.
@@ -76,15 +84,7 @@ def again(
         for one in stored.candidates
     }
     priors = {
-        one.conversion_id: FoundPrior(
-            Prior(
-                conversion_id=one.conversion_id,
-                kind=one.kind,
-                at_ms=one.at_ms,
-                touch=_touch_of(one.conversion_id, stored, touches),
-            ),
-            one.identifiers,
-        )
+        one.conversion_id: FoundPrior(_prior(one, stored, brought), one.identifiers)
         for one in stored.earlier
     }
     claimed = {one.touch.touch_id for one in stored.candidates if one.verdict == ANOTHERS}
@@ -120,12 +120,18 @@ def _shares(credited: list[Credit]) -> set[tuple[str, str, int, int | None]]:
     return {(one.model, one.touch_id, one.share_millionths, one.revenue_micros) for one in credited}
 
 
-def _touch_of(
-    conversion_id: str, stored: Attribution, touches: Mapping[str, Touch | None]
-) -> Touch | None:
-    if conversion_id in touches:
-        return touches[conversion_id]
-    return stored.touch if conversion_id == stored.inherited_from else None
+def _prior(one: Earlier, stored: Attribution, brought: Mapping[str, Brought]) -> Prior:
+    known = brought.get(one.conversion_id)
+    if known is None:
+        is_source = one.conversion_id == stored.inherited_from
+        known = Brought(stored.touch, stored.confidence) if is_source else Brought(None)
+    return Prior(
+        conversion_id=one.conversion_id,
+        kind=one.kind,
+        at_ms=one.at_ms,
+        touch=known.touch,
+        confidence=known.confidence,
+    )
 
 
 def _id(touch: Touch | None) -> str | None:

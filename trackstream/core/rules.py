@@ -36,12 +36,14 @@ FRAUD_RULES = (
     "click_to_install_too_short",
     "bot",
     "emulator",
+    "data_centre",
     "blocked_ip",
     "blocked_user_agent",
     "blocked_sub_publisher",
     "click_flooding",
     "click_used_before",
     "flooding_source",
+    "many_devices",
     "geo_mismatch",
 )
 """In the order in which they are asked; the first that rejects is the reason that is named."""
@@ -50,8 +52,16 @@ FRAUD_RULES = (
 def _default_actions() -> dict[str, str]:
     return {
         **dict.fromkeys(FRAUD_RULES, "reject"),
+        "many_devices": "flag",
         "geo_mismatch": "flag",
     }
+
+
+_DATA_CENTRES = (
+    *(14061, 14618, 16276, 16509),  # DigitalOcean, Amazon, OVH, Amazon
+    *(20473, 24940, 31898, 45102),  # Vultr, Hetzner, Oracle, Alibaba
+    *(63949, 132203, 396982, 8075),  # Linode, Tencent, Google Cloud, Microsoft
+)
 
 
 class Blocklists(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,13 +82,17 @@ class FraudRules(msgspec.Struct, frozen=True, kw_only=True):
     min_click_to_install_ms: int = 10_000
     """Shorter than any download; only without the store's own timestamps."""
     max_touches_per_hour: int = 60
-    """Clicks of one deterministic identifier within an hour; more is flooding."""
+    """Clicks of one deterministic identifier within any one hour; more is flooding."""
+    max_devices_per_network: int = 20
+    """Devices that touched from the network and system of an install; more are noted."""
     emulator_models: tuple[str, ...] = (
         "sdk_gphone",
         "android sdk built for",
         "emulator",
         "simulator",
     )
+    data_centre_asns: tuple[int, ...] = _DATA_CENTRES
+    """Numbers of autonomous systems where machines are let and nobody carries a phone."""
     blocklists: Blocklists = Blocklists()
 
 

@@ -12,7 +12,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
-from trackstream.core.fields import Fields
+from trackstream.core.segment_consent import consent_in, denials_of
 from trackstream.core.segment_origin import campaign_in, is_identifier, object_in, text_of
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def channel_of(message: Mapping[str, Any]) -> Channel:
 def devices_of(context: Mapping[str, Any], channel: Channel) -> dict[str, str]:
     """The device's identifiers: `device_id`, and `gaid`, or `idfa` and `idfv`, by its system.
 
-    An advertising id of somebody who limits tracking (`adTrackingEnabled` false) is not one. What
+    An advertising id of somebody whose system denies tracking (`denials_of`) is not one. What
     Apple's libraries give for `device.id` is the vendor's identifier.
     """
     device = object_in(context, "device")
@@ -96,7 +96,7 @@ def devices_of(context: Mapping[str, Any], channel: Channel) -> dict[str, str]:
         if system in _APPLE and _UUID.fullmatch(device_id):
             found["idfv"] = device_id
     advertised = text_of(device.get("advertisingId"))
-    if advertised and is_identifier(advertised) and device.get("adTrackingEnabled") is not False:
+    if advertised and is_identifier(advertised) and not denials_of(device):
         if system in _APPLE:
             found["idfa"] = advertised
         elif system in _ANDROID:
@@ -223,18 +223,9 @@ class Reading:
             self._left["library"] = value
 
     def _consent(self) -> None:
-        """Segment's consent object holds true and false by category."""
-        value = self._given.get("consent")
-        if value is None:
-            return
-        given = object_in({"consent": value}, "consent")
-        flags = {"consent": given.get("categoryPreferences")}
-        ours = bool(flags["consent"]) and not _problems(flags)
-        if ours:
-            self.context["consent"] = flags["consent"]
-        rest = {name: one for name, one in given.items() if name != "categoryPreferences"}
-        if rest or not ours:
-            self._left["consent"] = rest if ours else value
+        flags = consent_in(self._given, self._left)
+        if flags:
+            self.context["consent"] = flags
 
     def _campaign(self) -> None:
         value = self._given.get("campaign")
@@ -243,13 +234,6 @@ class Reading:
                 self._left["campaign"] = value
             return
         self.campaign = campaign_in(value, self._left)
-
-
-def _problems(flags: dict[str, Any]) -> bool:
-    """Whether our own validation would refuse these flags."""
-    problems: list[Any] = []
-    Fields(flags, problems).flags("consent")
-    return bool(problems)
 
 
 def _system(context: Mapping[str, Any]) -> str:

@@ -5,8 +5,9 @@ Understood in the query, in lower or upper case (macros that an ad network left 
 
     click_id, clickid                        the network's id of the click, else one is made
     user_id, device_id, gaid, idfa, idfv     whom it was
-    ad_group or adgroup, creative, keyword, sub_publisher or sub_id
-    channel, network                         only where the link registers none
+    channel, network, ad_group or adgroup    what the link registers stands, unless it lets a
+                                             click name its own (`overridable`)
+    creative, keyword, sub_publisher or sub_id
     timezone, screen                         of the page that links: Europe/Vienna, 1080x2400
     cost, currency                           in units of the currency, such as 0.25 and EUR
     UTM names, networks' click ids           see `core.campaigns`
@@ -32,9 +33,10 @@ from trackstream.core.records import Touch
 from trackstream.core.texts import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 __all__ = [
+    "OVERRIDABLE",
     "OWN",
     "LinkFacts",
     "Visit",
@@ -42,6 +44,7 @@ __all__ = [
     "identifiers_of",
     "keys_of",
     "language_of",
+    "print_of",
     "recurring_of",
     "subject_among",
     "subject_of_touch",
@@ -63,6 +66,8 @@ _READ = frozenset(
 )  # fmt: skip
 """Names in a query whose values are taken as text."""
 _RECURRING = _READ.union(UTM_NAMES, ("cost", "currency", "screen"))
+OVERRIDABLE = ("channel", "network", "ad_group")
+"""What a link registers, and may let each click name otherwise."""
 _SUBJECTS = ("device:", "cookie:", "user:", "gaid:", "idfa:", "idfv:")
 """Identifiers that an event's subject can be, preferred first: see `core.envelopes`."""
 OWN = ("touch_id", "at_ms", "identifiers", "click_id", "campaign.click_ids", "ip")
@@ -94,7 +99,11 @@ class LinkFacts(Protocol):
 
     @property
     def ad_group(self) -> str | None:
-        """Its ad group, unless each click names its own."""
+        """Its ad group."""
+
+    @property
+    def overridable(self) -> Collection[str]:
+        """Of `OVERRIDABLE`, what a click's query may name otherwise."""
 
     @property
     def deep_link(self) -> str | None:
@@ -111,6 +120,8 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None
     cookie_id: str | None
     country: str | None = None
+    objects: bool = False
+    """Whether it says that its user does not want to be tracked (`Sec-GPC`, `DNT`)."""
 
 
 def click_id_of(query: Mapping[str, str]) -> str | None:
@@ -144,7 +155,8 @@ def touch_of(
     hands none on.
     """
     given = _given(query)
-    channel = link.channel or given.get("channel")
+    free = link.overridable
+    channel = _first("channel" in free, link.channel, given.get("channel"))
     found = marks(query)
     return Touch(
         touch_id=touch_id,
@@ -156,8 +168,10 @@ def touch_of(
         link_id=link.link_id,
         campaign_id=link.campaign_id,
         channel=channel,
-        network=link.network or given.get("network"),
-        ad_group=given.get("ad_group") or given.get("adgroup") or link.ad_group,
+        network=_first("network" in free, link.network, given.get("network")),
+        ad_group=_first(
+            "ad_group" in free, link.ad_group, given.get("ad_group") or given.get("adgroup")
+        ),
         creative=given.get("creative"),
         keyword=given.get("keyword") or given.get("utm_term"),
         sub_publisher=given.get("sub_publisher") or given.get("sub_id"),
@@ -184,7 +198,10 @@ def touch_of(
 def identifiers_of(
     kind: str, visit: Visit, query: Mapping[str, str], *, click_id: str
 ) -> list[str]:
-    """What the touch can be found by, preferred first; see `touch_of`."""
+    """What the touch can be found by, preferred first; see `touch_of`. It is never empty.
+
+    Where nothing is known, it is counted under a click id that nobody is told.
+    """
     found = []
     if kind == "click" or click_id_of(query) == click_id:
         found.append(f"click:{click_id}")
@@ -195,10 +212,15 @@ def identifiers_of(
                 found.append(f"{prefix}{value}")
     if visit.cookie_id:
         found.append(f"cookie:{visit.cookie_id}")
-    print_ = fingerprint(visit.ip, visit.agent.os_name)
+    print_ = print_of(visit)
     if print_:
         found.append(print_)
-    return found
+    return found or [f"click:{click_id}"]
+
+
+def print_of(visit: Visit) -> str | None:
+    """The fingerprint by which the touch can be found; None for whoever objects to that."""
+    return None if visit.objects else fingerprint(visit.ip, visit.agent.os_name)
 
 
 def recurring_of(query: Mapping[str, str]) -> tuple[str, ...]:
@@ -242,6 +264,10 @@ def subject_among(identifiers: Sequence[str]) -> str | None:
 def _preference(identifier: str) -> int:
     kind, colon, _ = identifier.partition(":")
     return _SUBJECTS.index(kind + colon)
+
+
+def _first(free: bool, registered: str | None, given: str | None) -> str | None:  # noqa: FBT001 - private
+    return given or registered if free else registered or given
 
 
 def _given(query: Mapping[str, str]) -> dict[str, str]:

@@ -223,7 +223,9 @@ def origin_of(fields: Fields, context: Context | None) -> tuple[Campaign | None,
 def _campaign(
     part: Fields | None, query: Mapping[str, str], referred: Mapping[str, str]
 ) -> Campaign | None:
-    found = {**campaigns.marks(referred), **campaigns.marks(query)} if query or referred else {}
+    found = campaigns.referrer_marks(referred) if referred else {}
+    if query:
+        found |= campaigns.marks(query)
     if part is None:
         return campaigns.campaign_of(found) if found else None
     for name in (*campaigns.UTM_NAMES, *campaigns.NETWORK_CLICK_IDS):

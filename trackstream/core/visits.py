@@ -157,7 +157,11 @@ def visit(
         probes=[
             probe
             for one in seen
-            if (conversion := conversion_of(one.raw, one.event, rules=rules))
+            if (
+                conversion := conversion_of(
+                    one.raw, one.event, sent_at_ms=envelope.sent_at_ms, rules=rules
+                )
+            )
             for probe in probes_of(conversion)
         ],
         persons=persons,

@@ -10,13 +10,15 @@ from aiohttp import web
 from multidict import istr
 
 from trackstream.core.campaigns import marks, query_of
-from trackstream.core.identifiers import fingerprint, scoped
+from trackstream.core.consent import guess_window_ms
+from trackstream.core.identifiers import scoped
 from trackstream.core.redirects import destination_of, location_of
 from trackstream.core.touches import (
     Visit,
     click_id_of,
     identifiers_of,
     language_of,
+    print_of,
     subject_among,
 )
 from trackstream.http.answers import Answer
@@ -136,7 +138,8 @@ def _validate(sighting: Sighting, parts: Parts) -> Verdict:
     user_agent = header(request, "User-Agent", _MAX_HEADER_CHARS)
     agent = parts.user_agents.parse(user_agent)
     sighting.unrecorded = "bot" if agent.bot else "prefetch" if _is_prefetch(request) else None
-    may_track = _consents(sighting, parts)
+    objecting = objects(request)
+    may_track = _consents(sighting, parts) and not objecting
     cookie_id = cookie_of(request) if may_track else None
     sets_cookie = may_track and sighting.kind == "click" and parts.settings.cookie_max_age_days > 0
     if sets_cookie and sighting.unrecorded is None:
@@ -150,6 +153,7 @@ def _validate(sighting: Sighting, parts: Parts) -> Verdict:
         language=language_of(header(request, "Accept-Language", 64)),
         cookie_id=cookie_id,
         country=parts.geo.place(ip).country if parts.geo else None,
+        objects=objecting,
     )
     sighting.destination = destination_of(
         agent.os_name, web_url=link.web_url, android_url=link.android_url, ios_url=link.ios_url
@@ -223,8 +227,14 @@ async def _written(sighting: Sighting, parts: Parts) -> Refusal | None:
         return None if is_click else refusal
     link, visit = _known(sighting.link), _known(sighting.visit)
     if is_click and link.deep_link is not None:
-        print_ = fingerprint(visit.ip, visit.agent.os_name)
-        await parts.cache.remember_touch(link.app_id, sighting.click_id, print_, link.deep_link)
+        rules = parts.directory.rules(link.app_id, at_ms=sighting.now_ms)
+        await parts.cache.remember_touch(
+            link.app_id,
+            sighting.click_id,
+            print_of(visit),
+            link.deep_link,
+            guess_ms=guess_window_ms(rules),
+        )
     return None
 
 
@@ -275,9 +285,9 @@ def _set_cookie(value: str, sighting: Sighting) -> str:
 
 
 def _consents(sighting: Sighting, parts: Parts) -> bool:
-    """Whether the visitor may be given a cookie, or known by the one that it has."""
+    """Whether a visitor that does not object may be given a cookie, or known by its own."""
     assumed = parts.settings.cookie_consent == "assumed"
-    return (assumed or sighting.query.get("consent") == "1") and not objects(sighting.request)
+    return assumed or sighting.query.get("consent") == "1"
 
 
 def _is_prefetch(request: web.Request) -> bool:

@@ -10,12 +10,14 @@ import msgspec
 from aiohttp import web
 from multidict import istr
 
+from trackstream.core.consent import objecting
 from trackstream.core.fields import Problem
+from trackstream.core.matching.ask import INSTALL_EVENTS
 from trackstream.core.reasons import Reason
 from trackstream.core.texts import has_controls
 from trackstream.core.validation import ParsedEvent
 from trackstream.http.authentication import Caller
-from trackstream.http.client import header
+from trackstream.http.client import header, objects
 from trackstream.http.problems import Refusal
 from trackstream.http.steps import Message
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from trackstream.http.problems import Verdict
     from trackstream.http.steps import Parts
 
-__all__ = ["Dialect", "Item", "Post", "batch_refusal", "id_maker", "idempotency_base"]
+__all__ = ["Dialect", "Item", "Post", "as_wished", "batch_refusal", "id_maker", "idempotency_base"]
 
 _IDEMPOTENCY_KEY = istr("Idempotency-Key")
 _MAX_KEY_CHARS = 200
@@ -104,6 +106,22 @@ def idempotency_base(post: Post) -> str | Refusal | None:
             Reason.INVALID_VALUE, f"Idempotency-Key has to be at most {_MAX_KEY_CHARS} characters"
         )
     return base
+
+
+def as_wished(
+    result: ParsedEvent | tuple[Problem, ...], post: Post
+) -> ParsedEvent | tuple[Problem, ...]:
+    """An install whose browser objects to tracking denies it; all else as it is.
+
+    Nothing but installs is guessed by network and system. Headers of a signed request are not those
+    of whom it speaks of.
+    """
+    if isinstance(result, tuple) or result.event.event not in INSTALL_EVENTS:
+        return result
+    if post.known.signs or not objects(post.request):
+        return result
+    event = msgspec.structs.replace(result.event, context=objecting(result.event.context))
+    return msgspec.structs.replace(result, event=event)
 
 
 def id_maker(given_id: str | None, parts: Parts) -> Callable[[], str]:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from trackstream.core.consent import guess_window_ms, may_be_guessed
 from trackstream.core.fields import Fields, Problem
 from trackstream.core.identifiers import fingerprint
+from trackstream.core.matching.ask import INSTALL_EVENTS
 from trackstream.core.reading import read_event
 from trackstream.core.reasons import Reason
 from trackstream.core.resending import alone
@@ -18,6 +20,7 @@ from trackstream.http.dialects import (
     Dialect,
     Item,
     Post,
+    as_wished,
     batch_refusal,
     id_maker,
     idempotency_base,
@@ -117,7 +120,7 @@ def _item(
     result = as_defined(result, value, parts.directory.app(post.known.app_id), parts.metrics)
     if isinstance(result, tuple):
         value = alone(value, sent_at=sent_at_ms, event_id=given_id)
-    return Item(value, value, result, "/v1/event")
+    return Item(value, value, as_wished(result, post), "/v1/event")
 
 
 def _answer_batch(post: Post, _: Parts) -> Refusal | None:
@@ -159,15 +162,33 @@ def _single(post: Post) -> ParsedEvent:
 
 
 async def _deep_link(post: Post, parts: Parts) -> str | None:
-    """Where the install's click wanted to lead, if the fast path knows the click."""
+    """Where the install's click wanted to lead, if the fast path knows the click.
+
+    An install that names its click is led by that or nowhere. One that names none is led by the
+    newest click of its network and system, if it may be matched so at all.
+    """
+    event = _single(post).event
+    app_id = post.known.app_id
+    click_id = event.referral.click_id if event.referral else None
+    if click_id is not None:
+        return await parts.cache.deep_link(app_id, click_id, None)
+    rules = parts.directory.rules(app_id, at_ms=post.received_at_ms)
+    guessed = (
+        event.event in INSTALL_EVENTS
+        and guess_window_ms(rules) > 0
+        and may_be_guessed(event.context, rules)
+    )
+    return await parts.cache.deep_link(app_id, None, _print(post, parts)) if guessed else None
+
+
+def _print(post: Post, parts: Parts) -> str | None:
+    """The fingerprint that the install has in the log, too."""
     parsed = _single(post)
-    event = parsed.event
     ip = (parsed.ip if post.known.signs else None) or post.ip
-    os_name = event.context.os_name if event.context else None
+    os_name = parsed.event.context.os_name if parsed.event.context else None
     if os_name is None:
         os_name = parts.user_agents.parse(parsed.user_agent or post.user_agent).os_name
-    click_id = event.referral.click_id if event.referral else None
-    return await parts.cache.deep_link(post.known.app_id, click_id, fingerprint(ip, os_name))
+    return fingerprint(ip, os_name)
 
 
 def _dialect(

@@ -31,6 +31,7 @@ from trackstream.http.dialects import (
     Dialect,
     Item,
     Post,
+    as_wished,
     batch_refusal,
     id_maker,
     idempotency_base,
@@ -143,17 +144,17 @@ def _item(
         new_id=id_maker(given_id, parts),
         default_cookie_id=None if post.known.signs else cookie_of(post.request),
     )
-    said = message.get("type") if isinstance(message, dict) else None
-    known = isinstance(said, str) and said in TYPES
     result = as_defined(
         parsed.result, parsed.ours, parts.directory.app(post.known.app_id), parts.metrics
     )
+    said = message.get("type") if isinstance(message, dict) else None
+    known = isinstance(said, str) and said in TYPES
     if isinstance(result, tuple):
         message = alone(message, sentAt=sent_at_ms, messageId=given_id)
     return Item(
         message,
         parsed.ours,
-        result,
+        as_wished(result, post),
         # What has no type of Segment's is refused there as it was here.
         f"/v1/{kind or (said if known else 'track')}",
         address_is_users=parsed.address_is_users,

@@ -14,7 +14,12 @@ import msgspec
 from sqlalchemy import select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
-from trackstream.core.postbacks.destinations import postback_id, request_of, triggered
+from trackstream.core.postbacks.destinations import (
+    postback_id,
+    request_of,
+    touch_of,
+    triggered,
+)
 from trackstream.core.postbacks.macros import event_of
 from trackstream.core.postbacks.outcomes import Outcome, RetryPolicy, Settled, settled
 from trackstream.postbacks.destinations import active_destinations
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from trackstream.core.postbacks.destinations import Destination
-    from trackstream.core.records import Attribution
+    from trackstream.core.records import Attribution, Touch
 
 __all__ = ["Taken", "queue", "resolve_orphans", "settle", "take"]
 
@@ -60,7 +65,7 @@ def queue(connection: Connection, attributions: Sequence[Attribution], *, now_ms
     if not wanted:
         return 0
     told = _told(connection, {(d.destination_id, a.conversion_id) for d, a in wanted})
-    names = _campaign_names(connection, (a for _, a in wanted))
+    names = _campaign_names(connection, (touch_of(d, a) for d, a in wanted))
     rows: dict[_Key, dict[str, Any]] = {}
     for destination, attribution in wanted:
         pair = (destination.destination_id, attribution.conversion_id)
@@ -192,9 +197,9 @@ def _told(connection: Connection, pairs: set[tuple[str, str]]) -> set[tuple[str,
 
 
 def _campaign_names(
-    connection: Connection, attributions: Iterable[Attribution]
+    connection: Connection, touches: Iterable[Touch | None]
 ) -> dict[str, str | None]:
-    ids = {one.touch.link_id for one in attributions if one.touch and one.touch.link_id}
+    ids = {one.link_id for one in touches if one and one.link_id}
     if not ids:
         return {}
     found = connection.execute(
@@ -210,7 +215,7 @@ def _row(
     names: Mapping[str, str | None],
     now_ms: int,
 ) -> dict[str, Any]:
-    touch = attribution.touch
+    touch = touch_of(destination, attribution)
     name = names.get(touch.link_id) if touch and touch.link_id else None
     request = request_of(destination, attribution, campaign_name=name)
     now = moment(now_ms)

@@ -1,8 +1,9 @@
 """Crawlers and other programs by their user agent string.
 
 The rules are the maintained list of `crawler-user-agents` (one regular expression a crawler).
-Left out are the list's plain HTTP libraries (okhttp, curl, requests, …): apps, servers and ad
-networks that report clicks from server to server send just these, and are no robots.
+Left out are plain HTTP libraries (of the list okhttp, curl, Python-urllib, …, and Java's own):
+apps, servers and ad networks that report clicks from server to server send just these, and are no
+robots. uap-core calls some of them spiders; `is_library` tells these apart.
 They are matched all at once by the engine of ua-parser's fast back end, which first looks for
 the literals that a rule needs: about 2 µs a string, where one joined `re` takes 400.
 """
@@ -17,7 +18,7 @@ from ua_parser.core import Domain
 from ua_parser.matchers import UserAgentMatcher
 from ua_parser.regex import Resolver
 
-__all__ = ["BotMatcher", "crawlers"]
+__all__ = ["BotMatcher", "crawlers", "is_library"]
 
 
 _LIBRARY = "http-library"
@@ -31,6 +32,27 @@ def crawlers() -> list[dict[str, Any]]:
         for entry in CRAWLER_USER_AGENTS_DATA
         if _LIBRARY not in entry.get("tags", ()) or _CRAWLER.search(entry["pattern"])
     ]
+
+
+_LIBRARIES = re.compile(
+    "(?:{})/?[0-9._-]*".format(
+        "|".join(
+            [
+                "Java",  # java.net.HttpURLConnection's, which the list does not have
+                *(
+                    entry["pattern"].removeprefix("^")
+                    for entry in CRAWLER_USER_AGENTS_DATA
+                    if _LIBRARY in entry.get("tags", ()) and not _CRAWLER.search(entry["pattern"])
+                ),
+            ]
+        )
+    )
+)
+
+
+def is_library(user_agent: str) -> bool:
+    """Whether the string names an HTTP library and its version, and nothing else."""
+    return _LIBRARIES.fullmatch(user_agent) is not None
 
 
 class BotMatcher:

@@ -12,7 +12,6 @@ from trackstream.storage.used import UsedOnce
 __all__ = ["RedisTouchCache"]
 
 _CLICK_TTL_S = 7 * 24 * 3600
-_FINGERPRINT_TTL_S = 24 * 3600  # the probabilistic window
 _LOCAL_ENTRIES = 100_000
 _LOCAL_NONCES = 1_000_000
 """70 MB at most: 1,500 signed requests a second."""
@@ -45,15 +44,20 @@ class RedisTouchCache:
         await self._redis.close()
 
     async def remember_touch(
-        self, app_id: str, click_id: str, fingerprint: str | None, deep_link: str | None
+        self,
+        app_id: str,
+        click_id: str,
+        fingerprint: str | None,
+        deep_link: str | None,
+        *,
+        guess_ms: int,
     ) -> None:
-        """Keep a click's deferred deep link, 7 days by its id, 24 hours by its fingerprint."""
+        """Keep a click's deferred deep link, 7 days by its id, `guess_ms` by its fingerprint."""
         if deep_link is None:
             return
         items = [Item(_click(app_id, click_id), deep_link, _CLICK_TTL_S * 1000)]
-        if fingerprint is not None:
-            key = _fingerprint(app_id, fingerprint)
-            items.append(Item(key, deep_link, _FINGERPRINT_TTL_S * 1000))
+        if fingerprint is not None and guess_ms > 0:
+            items.append(Item(_fingerprint(app_id, fingerprint), deep_link, guess_ms))
         answers = await asyncio.gather(*map(self._puts.ask, items))
         if FAILED in answers:
             for item in items:
@@ -62,21 +66,21 @@ class RedisTouchCache:
     async def deep_link(
         self, app_id: str, click_id: str | None, fingerprint: str | None
     ) -> str | None:
-        """The deep link of that click, else of the newest with that fingerprint, else None."""
-        keys = [
-            key
-            for key in (
-                click_id and _click(app_id, click_id),
-                fingerprint and _fingerprint(app_id, fingerprint),
-            )
-            if key
-        ]
-        found: list[str | None] = [self._links.get(key) for key in keys]
-        if keys and self._redis.usable:
-            answer = await self._redis.ask(self._redis.client.mget(keys))
-            if answer is not FAILED:
-                found = [theirs or ours for theirs, ours in zip(answer, found, strict=True)]
-        return next((link for link in found if link), None)
+        """The deep link of that click, or, if none is named, of the newest with that fingerprint.
+
+        Who names a click that is not known gets no other's.
+        """
+        if click_id is not None:
+            key = _click(app_id, click_id)
+        elif fingerprint is not None:
+            key = _fingerprint(app_id, fingerprint)
+        else:
+            return None
+        if self._redis.usable:
+            answer: str | None = await self._redis.ask(self._redis.client.get(key))
+            if answer is not FAILED and answer is not None:
+                return answer
+        return self._links.get(key)
 
     async def first_use(self, nonce: str, ttl_s: int) -> bool | None:
         """True once per nonce within `ttl_s` seconds, None if it cannot be known.

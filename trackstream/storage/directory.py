@@ -1,4 +1,4 @@
-"""Apps, keys and links in memory, kept up with PostgreSQL in the background."""
+"""Apps, their rules, keys and links in memory, kept up with PostgreSQL in the background."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from trackstream.core.definitions_file import DefinitionsError, definitions_of_text
+from trackstream.core.rules import DEFAULT
 from trackstream.ports import App, Key, TrackingLink
 from trackstream.storage.database import transaction
 from trackstream.storage.errors import MasterKeyError
 from trackstream.storage.polling import REFRESH_S, Polled
 from trackstream.storage.registered_rows import key_of, link_of
+from trackstream.storage.rules_book import KnownRules, read_rules
 from trackstream.storage.schema import api_keys, apps, directory_version, links
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Row
 
     from trackstream.core.definitions import Definitions
+    from trackstream.core.rules import Rules
     from trackstream.storage.sealing import MasterKey
 
 __all__ = ["CachedDirectory"]
@@ -35,6 +38,7 @@ class _Snapshot:
     keys: dict[str, Key] = field(default_factory=dict)
     by_slug: dict[str, TrackingLink] = field(default_factory=dict)
     by_campaign: dict[str, tuple[TrackingLink, ...]] = field(default_factory=dict)
+    rules: KnownRules = field(default_factory=KnownRules)
 
 
 class CachedDirectory:
@@ -92,6 +96,10 @@ class CachedDirectory:
         """The links of `/v1/click?cid=`, of whichever apps, the newest first."""
         return self._polled.now.by_campaign.get(campaign_id, ())
 
+    def rules(self, app_id: str, *, at_ms: int) -> Rules:
+        """The app's rules for what arrives then, but for settings of the whole service."""
+        return self._polled.now.rules.current(app_id, at_ms=at_ms) or DEFAULT
+
 
 def _read(engine: Engine, master_key: MasterKey, last: _Snapshot) -> _Snapshot:
     repeatable = engine.execution_options(isolation_level="REPEATABLE READ")
@@ -112,6 +120,7 @@ def _read(engine: Engine, master_key: MasterKey, last: _Snapshot) -> _Snapshot:
             keys=_keys(connection, master_key),
             by_slug={link.slug: link for link in all_links},
             by_campaign=_by_campaign(all_links),
+            rules=read_rules(connection, version, base=DEFAULT),
         )
 
 

@@ -46,6 +46,11 @@ class Versions(Generic[V]):
     active: dict[str, list[V]] = field(default_factory=dict)
     """… and what then does."""
 
+    def place(self, app_id: str, at_ms: int) -> int:
+        """The index in `active[app_id]` of what counts at a moment; less than 0: nothing."""
+        moments = self.moments.get(app_id)
+        return bisect_right(moments, at_ms) - 1 if moments else -1
+
 
 S = TypeVar("S", bound=Versions[Any])
 
@@ -124,8 +129,7 @@ class Book(Generic[S]):
 
     def place(self, app_id: str, at_ms: int) -> int:
         """The index in `now.active[app_id]` of what counts at a moment; less than 0: nothing."""
-        moments = self.now.moments.get(app_id)
-        return bisect_right(moments, at_ms) - 1 if moments else -1
+        return self.now.place(app_id, at_ms)
 
     def _newest(self, last: S) -> S:
         repeatable = self._engine.execution_options(isolation_level="REPEATABLE READ")

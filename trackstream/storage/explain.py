@@ -31,6 +31,8 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True):
     identifier: str | None
     window_ms: int | None
     inherited_from: str | None
+    inherited_kind: str | None
+    """What that conversion is: `install` or `reengagement`; None where nothing is taken over."""
     candidates: list[Candidate]
     unanswered: list[str]
     rules_version: str
@@ -118,9 +120,16 @@ def _revision(row: Row[Any]) -> Revision:
         identifier=row.identifier,
         window_ms=row.window_ms,
         inherited_from=row.inherited_from,
+        inherited_kind=_kind_of(row.inherited_from, row.earlier),
         candidates=candidates_of(row.candidates),
         unanswered=list(row.unanswered),
         rules_version=row.rules_version,
         previous_method=row.previous_method,
         previous_touch_id=row.previous_touch_id,
     )
+
+
+def _kind_of(conversion_id: str | None, earlier: Any) -> str | None:
+    """Of the earlier conversions that a revision names, this one's kind."""
+    kinds = {one["conversion_id"]: str(one["kind"]) for one in earlier or ()}
+    return kinds.get(conversion_id) if conversion_id else None

@@ -21,7 +21,9 @@ __all__ = ["key_of", "link_of", "milliseconds", "moment", "now", "require_app"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LINK_FIELDS = [
-    field.name for field in msgspec.structs.fields(TrackingLink) if field.name != "expires_at_ms"
+    field.name
+    for field in msgspec.structs.fields(TrackingLink)
+    if field.name not in {"expires_at_ms", "overridable"}
 ]
 
 
@@ -61,6 +63,7 @@ def link_of(row: Row[Any]) -> TrackingLink:
     return TrackingLink(
         **{name: getattr(row, name) for name in _LINK_FIELDS},
         expires_at_ms=None if row.expires_at is None else milliseconds(row.expires_at),
+        overridable=tuple(row.overridable),
     )
 
 

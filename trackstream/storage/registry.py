@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
+from trackstream.core.touches import OVERRIDABLE
 from trackstream.ports import App, TrackingLink
 from trackstream.storage.database import transaction
 from trackstream.storage.destinations import check_app_id, check_app_url, check_slug, check_web_url
@@ -22,7 +23,7 @@ from trackstream.storage.registered_rows import link_of, moment, now, require_ap
 from trackstream.storage.schema import apps, links
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from sqlalchemy import Connection, Engine
 
@@ -67,16 +68,22 @@ class Registry(Keys):
         ios_url: str | None = None,
         deep_link: str | None = None,
         expires_at_ms: int | None = None,
+        overridable: Collection[str] = (),
     ) -> TrackingLink:
         """Create a tracking link; without a slug it gets one that cannot be guessed.
+
+        Of `overridable`, each click's query may name its own; else what the link says stands.
 
         Raises:
             NotFoundError: There is no such app.
             AlreadyExistsError: The slug is taken.
-            InvalidValueError: A destination is none that a click may be sent to.
+            InvalidValueError: A destination is none that a click may be sent to, or what a click
+                may name otherwise is none of `touches.OVERRIDABLE`.
         """
         if not campaign_id:
             raise InvalidValueError("campaign id: must not be empty")
+        for name in sorted(set(overridable).difference(OVERRIDABLE)):
+            raise InvalidValueError(f"overridable {name!r}: takes {', '.join(OVERRIDABLE)}")
         link = TrackingLink(
             link_id="lnk_" + secrets.token_urlsafe(12),
             slug=secrets.token_urlsafe(8) if slug is None else check_slug(slug),
@@ -91,9 +98,11 @@ class Registry(Keys):
             ios_url=ios_url and check_app_url("ios url", ios_url),
             deep_link=deep_link and check_app_url("deep link", deep_link),
             expires_at_ms=expires_at_ms,
+            overridable=tuple(name for name in OVERRIDABLE if name in overridable),
         )
         values = msgspec.structs.asdict(link)
         expires_at_ms = values.pop("expires_at_ms")
+        values["overridable"] = list(link.overridable)
         values["expires_at"] = None if expires_at_ms is None else moment(expires_at_ms)
         with _creating(self._engine, f"slug {link.slug} is taken") as connection:
             require_app(connection, app_id)

@@ -9,8 +9,8 @@ import msgspec
 from sqlalchemy import and_, func, select, text
 
 from trackstream.core.credits import MODELS
-from trackstream.core.records import Attribution, Conversion, Credit, Earlier, Touch
-from trackstream.core.replay import Difference, again
+from trackstream.core.records import Attribution, Conversion, Credit, Earlier
+from trackstream.core.replay import Brought, Difference, again
 from trackstream.storage.database import transaction
 from trackstream.storage.decision_rows import NEWEST, candidates_of, credits_where, touch_of
 from trackstream.storage.registered_rows import milliseconds
@@ -116,30 +116,32 @@ def _page(
     difference: Difference,
 ) -> None:
     asked = {earlier.conversion_id for stored in page for earlier in stored.earlier}
-    touches = {**_touches(connection, wanted.app_id, asked), **changes.touches(asked)}
+    brought = {**_brought(connection, wanted.app_id, asked), **changes.brought(asked)}
     for stored in page:
-        made = again(stored, touches, at_ms=wanted.at_ms, rules=wanted.rules, models=wanted.models)
+        made = again(stored, brought, at_ms=wanted.at_ms, rules=wanted.rules, models=wanted.models)
         difference.add(made)
         if made is None:
             continue
         if made.revised is not None:
             changes.add(made.revised)
-        touches[stored.conversion_id] = made.decision.touch
+        decision = made.decision
+        brought[stored.conversion_id] = Brought(decision.touch, decision.confidence)
 
 
-def _touches(
-    connection: Connection, app_id: str, conversion_ids: set[str]
-) -> dict[str, Touch | None]:
+def _brought(connection: Connection, app_id: str, conversion_ids: set[str]) -> dict[str, Brought]:
     """To what these conversions are attributed; those that are not there are left out."""
     if not conversion_ids:
         return {}
     newest, revisions = attributions.c, attribution_revisions.c
     query = (
-        select(revisions.conversion_id, revisions.touch)
+        select(revisions.conversion_id, revisions.touch, revisions.confidence)
         .join(attributions, NEWEST)
         .where(newest.app_id == app_id, newest.conversion_id.in_(conversion_ids))
     )
-    return {conversion_id: touch_of(touch) for conversion_id, touch in connection.execute(query)}
+    return {
+        conversion_id: Brought(touch_of(touch), confidence)
+        for conversion_id, touch, confidence in connection.execute(query)
+    }
 
 
 def _attribution(row: Row[Any], credited: list[Credit]) -> Attribution:

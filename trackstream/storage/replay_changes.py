@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Self
 
 from trackstream.codec import decode, encode
 from trackstream.core.records import Attribution
+from trackstream.core.replay import Brought
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from trackstream.core.records import Touch
 
 __all__ = ["Changes"]
 
@@ -41,10 +40,10 @@ class Changes:
             (revised.conversion_id, encode(revised)),
         )
 
-    def touches(self, conversion_ids: Iterable[str]) -> dict[str, Touch | None]:
+    def brought(self, conversion_ids: Iterable[str]) -> dict[str, Brought]:
         """To what those of these conversions that have changed are attributed now."""
         wanted = sorted(set(conversion_ids))
-        found: dict[str, Touch | None] = {}
+        found: dict[str, Brought] = {}
         for begin in range(0, len(wanted), _IDS_AT_ONCE):
             some = wanted[begin : begin + _IDS_AT_ONCE]
             marks = ", ".join("?" * len(some))
@@ -52,7 +51,9 @@ class Changes:
                 f"SELECT conversion_id, record FROM changes WHERE conversion_id IN ({marks})",  # noqa: S608 - question marks
                 some,
             )
-            found |= {conversion_id: _attribution(record).touch for conversion_id, record in rows}
+            for conversion_id, record in rows:
+                revised = _attribution(record)
+                found[conversion_id] = Brought(revised.touch, revised.confidence)
         return found
 
     def __iter__(self) -> Iterator[Attribution]:

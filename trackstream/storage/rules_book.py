@@ -19,7 +19,7 @@ from trackstream.storage.schema import rules, rules_activations
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-__all__ = ["CachedRules", "DefaultRules"]
+__all__ = ["CachedRules", "DefaultRules", "KnownRules", "read_rules"]
 
 _log = logging.getLogger(__name__)
 
@@ -43,12 +43,19 @@ class DefaultRules:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Snapshot(Versions[Rules]):
+class KnownRules(Versions[Rules]):
+    """Every version of every app's rules, and when each counted."""
+
     rules: dict[tuple[str, str], Rules] = field(default_factory=dict)
     """By app and version."""
 
+    def current(self, app_id: str, *, at_ms: int) -> Rules | None:
+        """The app's for what arrived then; None: it has none of its own."""
+        place = self.place(app_id, at_ms)
+        return None if place < 0 else self.active[app_id][place]
 
-class CachedRules(Book[_Snapshot]):
+
+class CachedRules(Book[KnownRules]):
     """`ports.RulesBook`: answers from memory; a change is known before it counts.
 
     Args:
@@ -63,8 +70,8 @@ class CachedRules(Book[_Snapshot]):
         self._base = base
         super().__init__(
             engine,
-            partial(_read, base),
-            _Snapshot(),
+            partial(_newer, base),
+            KnownRules(),
             what="the rules of apps",
             log=_log,
             refresh_s=refresh_s,
@@ -72,8 +79,7 @@ class CachedRules(Book[_Snapshot]):
 
     def current(self, app_id: str, *, at_ms: int) -> Rules:
         """The rules for what arrived then; see `ports.RulesBook`."""
-        place = self.place(app_id, at_ms)
-        return self._base if place < 0 else self.now.active[app_id][place]
+        return self.now.current(app_id, at_ms=at_ms) or self._base
 
     def version(self, app_id: str, version: str) -> Rules | None:
         """The rules of this name; see `ports.RulesBook`."""
@@ -86,7 +92,16 @@ def _family(version: str) -> str:
     return version.partition("+")[0]
 
 
-def _read(base: Rules, connection: Connection, number: int, _: _Snapshot) -> _Snapshot:
+def _newer(base: Rules, connection: Connection, number: int, _: KnownRules) -> KnownRules:
+    return read_rules(connection, number, base=base)
+
+
+def read_rules(connection: Connection, number: int, *, base: Rules) -> KnownRules:
+    """The rules of all apps, where the directory has this number.
+
+    What of `base` are settings of the whole service counts for all. What cannot be read is told,
+    and left out.
+    """
     known = _known(connection, base)
     moments: dict[str, list[int]] = {}
     active: dict[str, list[Rules]] = {}
@@ -99,7 +114,7 @@ def _read(base: Rules, connection: Connection, number: int, _: _Snapshot) -> _Sn
         # A clock that was set back does not bring an older version back.
         times.append(max([milliseconds(row.effective_at), *times[-1:]]))
         active.setdefault(row.app_id, []).append(its)
-    return _Snapshot(number=number, rules=known, moments=moments, active=active)
+    return KnownRules(number=number, rules=known, moments=moments, active=active)
 
 
 def _known(connection: Connection, base: Rules) -> dict[tuple[str, str], Rules]:

@@ -10,7 +10,7 @@ from ua_parser.regex import Resolver
 
 from trackstream.core.form_factors import of_user_agent
 from trackstream.core.lookups import UserAgent
-from trackstream.storage.bots import BotMatcher
+from trackstream.storage.bots import BotMatcher, is_library
 from trackstream.storage.recent import Recent
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ system's version is then always 10."""
 class UaParser:
     """`ports.UserAgentLookup` on ua-parser's Rust back end, with a bounded cache per string.
 
-    A bot is what the crawler list names, or what uap-core calls a spider. Making one takes
-    some 0.1 s.
+    A bot is what the crawler list names, or what uap-core calls a spider, unless it is an HTTP
+    library's name alone. Making one takes some 0.1 s.
     """
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class UaParser:
         named = device is not None and device.brand not in _GENERIC_BRANDS
         telling = device is not None and device.brand not in _NO_MODELS
         frozen = device is not None and device.model == _FROZEN_MODEL
-        bot = spider or self._is_bot(text)
+        bot = (spider and not is_library(text)) or self._is_bot(text)
         return UserAgent(
             browser=browser.family if browser else None,
             browser_version=_version(browser),

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from trackstream.cli.ground_truth.score import Scored
 
 JOURNEYS, SEED = 800, 11
-SEEN = [rule for rule in FRAUD_RULES if rule != "geo_mismatch"]
-"""The rules that reject; the other one only hints."""
+SEEN = [rule for rule in FRAUD_RULES if DEFAULT.fraud.actions[rule] == "reject"]
+"""The other ones only hint."""
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,13 @@ import msgspec
 from hypothesis import strategies as st
 
 from tests.core.matching.world import Scenario, World, conversion, touch
-from trackstream.core.replay import Replayed, again
+from trackstream.core.replay import Brought, Replayed, again
 from trackstream.core.rules import MATCH_TYPES, Blocklists, FraudRules, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trackstream.core.records import Attribution, Touch
+    from trackstream.core.records import Attribution
 
 NOW_MS = 1_000
 FRAUD = FraudRules(min_click_to_install_ms=0)
@@ -81,12 +81,12 @@ def newest(world: World) -> list[Attribution]:
 
 def replayed(stored: Iterable[Attribution], rules: Rules) -> list[Replayed]:
     """All of it, in the order of time."""
-    touches: dict[str, Touch | None] = {}
+    brought: dict[str, Brought] = {}
     found: list[Replayed] = []
     for one in sorted(stored, key=lambda a: (a.at_ms, a.conversion_id)):
-        result = again(one, touches, at_ms=NOW_MS, rules=rules)
+        result = again(one, brought, at_ms=NOW_MS, rules=rules)
         assert result is not None
-        touches[one.conversion_id] = result.decision.touch
+        brought[one.conversion_id] = Brought(result.decision.touch, result.decision.confidence)
         found.append(result)
     return found
 

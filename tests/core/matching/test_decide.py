@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.matching.world import conversion, touch
-from trackstream.core.matching.decide import Decision, Found, FoundPrior, decide
+from trackstream.core.matching.candidates import Found, FoundPrior
+from trackstream.core.matching.decide import Decision, decide
 from trackstream.core.matching.resemblance import confidence
 from trackstream.core.records import Conversion, Prior, Touch
 from trackstream.core.rules import DAY_MS, DEFAULT, HOUR_MS, MATCH_TYPES, FraudRules, Rules
@@ -113,15 +114,121 @@ def test_a_touch_found_both_ways_is_deterministic() -> None:
     )
 
 
-def test_a_reinstall_takes_over_the_first_install() -> None:
-    first = Prior(conversion_id="c0", kind="install", at_ms=1, touch=touch("t0", 0, ["device:d"]))
-    again = Prior(conversion_id="c1", kind="install", at_ms=NOW_MS - 89 * DAY_MS)
-    priors = {one.conversion_id: FoundPrior(one, ["device:d"]) for one in (first, again)}
+def installed(
+    conversion_id: str, at_ms: int, touch_id: str | None, *, kind: str = "install"
+) -> FoundPrior:
+    by = touch(touch_id, at_ms - 1, ["device:d"]) if touch_id else None
+    prior = Prior(conversion_id=conversion_id, kind=kind, at_ms=at_ms, touch=by)
+    return FoundPrior(prior, ["device:d"])
+
+
+def known(*priors: FoundPrior) -> dict[str, FoundPrior]:
+    return {one.prior.conversion_id: one for one in priors}
+
+
+def test_a_reinstall_takes_over_the_install_before() -> None:
+    last = installed("c1", NOW_MS - 89 * DAY_MS, "t0")
+    last = msgspec.structs.replace(last, prior=msgspec.structs.replace(last.prior, confidence=0.73))
     new = before("t", HOUR_MS, "device:d")
-    decision = decide(INSTALL, {"t": new}, priors, rules=DEFAULT)
-    assert (decision.method, decision.inherited_from) == ("reinstall", "c0")
-    assert decision.touch == first.touch
+    decision = decide(INSTALL, {"t": new}, known(installed("c0", 1, "t0"), last), rules=DEFAULT)
+    assert (decision.method, decision.inherited_from) == ("reinstall", "c1")
+    assert (decision.touch, decision.confidence) == (last.prior.touch, 0.73)
     assert verdicts(decision) == {"t": "reinstall"}
+
+
+def test_a_reinstall_does_not_undo_a_reattribution() -> None:
+    priors = known(installed("c0", 1, "first"), installed("c1", NOW_MS - 10 * DAY_MS, "won_back"))
+    decision = decide(INSTALL, {}, priors, rules=DEFAULT)
+    assert decision.method == "reinstall"
+    assert decision.touch is not None
+    assert decision.touch.touch_id == "won_back"
+
+
+@pytest.mark.parametrize("by", [None, "first"])
+def test_a_reinstall_does_not_end_a_reengagement(by: str | None) -> None:
+    priors = known(
+        installed("c0", 1, by),
+        installed("c1", NOW_MS - 3 * DAY_MS, "back", kind="reengagement"),
+        installed("c2", NOW_MS - 2 * DAY_MS, by),
+    )
+    bought = conversion("c", NOW_MS, ["device:d"], kind="event")
+    assert decide(bought, {}, priors, rules=DEFAULT).inherited_from == "c1"
+    anew = priors | known(installed("c2", NOW_MS - 2 * DAY_MS, "anew"))
+    assert decide(bought, {}, anew, rules=DEFAULT).inherited_from == "c2"
+    late = priors | known(installed("c1", NOW_MS - 8 * DAY_MS, "back", kind="reengagement"))
+    assert decide(bought, {}, late, rules=DEFAULT).inherited_from == "c2"
+
+
+def opened(**names: str) -> Conversion:
+    one = conversion("c", NOW_MS, ["device:d"], kind="reengagement")
+    return msgspec.structs.replace(one, **names)
+
+
+def test_an_app_is_opened_by_the_click_that_it_names_or_by_none() -> None:
+    found = {
+        "old": before("old", 2 * HOUR_MS, "device:d"),
+        "new": before("new", HOUR_MS, "device:d"),
+    }
+    decision = decide(opened(click_id="old"), found, {}, rules=DEFAULT)
+    assert verdicts(decision) == {"old": "chosen", "new": "not_named"}
+    assert decide(opened(click_id="unknown"), found, {}, rules=DEFAULT).method == "organic"
+
+
+def test_an_app_is_opened_by_a_click_of_the_campaign_that_it_names() -> None:
+    one = before("t", HOUR_MS, "device:d")
+    of = Found(msgspec.structs.replace(one.touch, campaign_id="back"), one.identifiers)
+    named = opened(click_id="unknown", campaign_id="back")
+    assert decide(named, {"t": of}, {}, rules=DEFAULT).method == "click_deterministic"
+    other = opened(campaign_id="another")
+    assert decide(other, {"t": of}, {}, rules=DEFAULT).method == "organic"
+
+
+def test_a_deferred_deep_link_is_no_reengagement_of_the_install_that_it_came_with() -> None:
+    found = {"t": before("t", HOUR_MS, "device:d")}
+    came = installed("c0", NOW_MS - 2_000, "t")
+    decision = decide(opened(click_id="t"), found, known(came), rules=DEFAULT)
+    assert (decision.method, verdicts(decision)) == ("organic", {"t": "not_named"})
+
+
+def on_the_web(*identifiers: str) -> Conversion:
+    bought = conversion("c", NOW_MS, list(identifiers), kind="event")
+    return msgspec.structs.replace(bought, web=True)
+
+
+def test_what_happens_on_the_web_is_matched_by_its_own_touches() -> None:
+    install = Prior(
+        conversion_id="c0", kind="install", at_ms=1, touch=touch("a", 0, ["device:d", "user:u"])
+    )
+    priors = {"c0": FoundPrior(install, ["user:u"])}
+    bought = on_the_web("user:u", "cookie:k")
+    found = {"t": before("t", HOUR_MS, "cookie:k")}
+    assert decide(bought, found, priors, rules=DEFAULT).method == "click_deterministic"
+    assert decide(bought, {}, priors, rules=DEFAULT).method == "organic"
+    in_app = msgspec.structs.replace(bought, web=False)
+    assert decide(in_app, found, priors, rules=DEFAULT).inherited_from == "c0"
+
+
+def test_a_web_app_inherits_from_its_install_in_the_same_browser() -> None:
+    install = Prior(conversion_id="c0", kind="install", at_ms=1, touch=touch("a", 0, ["cookie:k"]))
+    priors = {"c0": FoundPrior(install, ["cookie:k"])}
+    assert decide(on_the_web("cookie:k"), {}, priors, rules=DEFAULT).inherited_from == "c0"
+
+
+def test_nothing_is_inherited_by_a_click_id_that_another_device_has_used_too() -> None:
+    install = Prior(conversion_id="c0", kind="install", at_ms=1, touch=touch("a", 0, ["click:a"]))
+    priors = {"c0": FoundPrior(install, ["click:a"])}
+    bought = conversion("c", NOW_MS, ["device:d"], kind="event")
+    assert decide(bought, {}, priors, rules=DEFAULT).method == "organic"
+
+
+def test_a_touch_of_another_device_that_installed_is_no_match_by_fingerprint() -> None:
+    mine = before("t", HOUR_MS, "fp:x")
+    same = msgspec.structs.replace(INSTALL, identifiers=["device:d", "fp:x"])
+    assert decide(same, {"t": mine}, {}, rules=DEFAULT).method == "click_probabilistic"
+    decision = decide(same, {"t": mine}, {}, {"t"}, rules=DEFAULT)
+    assert (decision.method, verdicts(decision)) == ("organic", {"t": "another_device"})
+    sure = {"t": before("t", HOUR_MS, "device:d")}
+    assert decide(same, sure, {}, {"t"}, rules=DEFAULT).method == "click_deterministic"
 
 
 def test_a_device_that_was_silent_for_ninety_days_is_won_anew_by_a_touch_only() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -28,7 +29,14 @@ scenarios = st.builds(
     Scenario,
     touches=st.lists(
         st.tuples(times, more, st.sampled_from(["click", "impression"])), max_size=8
-    ).map(lambda all_: [touch(f"t{n}", at, ids, kind=k) for n, (at, ids, k) in enumerate(all_)]),
+    ).map(
+        lambda all_: [
+            touch(f"t{n}", at, [f"click:t{n}", *ids], kind=k) for n, (at, ids, k) in enumerate(all_)
+        ]
+    ),
+    named=st.lists(
+        st.tuples(st.sampled_from(IDENTIFIERS), st.sampled_from(["t0", "t1", "t2"])), max_size=3
+    ),
     links=st.lists(
         st.lists(st.sampled_from(IDENTIFIERS), min_size=2, max_size=2, unique=True).map(
             lambda pair: (pair[0], pair[1])
@@ -36,7 +44,9 @@ scenarios = st.builds(
         max_size=6,
     ),
     conversions=st.lists(
-        st.tuples(times, more, st.sampled_from(["install", "event"])), min_size=1, max_size=5
+        st.tuples(times, more, st.sampled_from(["install", "event", "reengagement"])),
+        min_size=1,
+        max_size=5,
     ).map(
         lambda all_: [conversion(f"c{n}", at, ids, kind=k) for n, (at, ids, k) in enumerate(all_)]
     ),
@@ -45,7 +55,13 @@ scenarios = st.builds(
 
 def outcome(world: World) -> dict[str, tuple[object, ...]]:
     return {
-        key: (last.method, last.touch and last.touch.touch_id, last.inherited_from, last.credits)
+        key: (
+            last.method,
+            last.touch and last.touch.touch_id,
+            last.inherited_from,
+            last.credits,
+            last.confidence,
+        )
         for key, all_ in world.published.items()
         for last in [max(all_, key=lambda a: a.revision)]
     }
@@ -61,6 +77,7 @@ def test_any_order_ends_in_the_same_decisions(scenario: Scenario, seed: int) -> 
             one.touch and one.touch.touch_id,
             one.inherited_from,
             credits_of(asked[key], one, rules=RULES, models=MODELS)[0],
+            one.confidence,
         )
         for key, one in reference(scenario, RULES).items()
     }
@@ -72,7 +89,7 @@ def test_any_order_ends_in_the_same_decisions(scenario: Scenario, seed: int) -> 
         assert won == {
             key: touch_id
             for key, (_, touch_id, *_) in want.items()
-            if touch_id and asked[key].kind == "install"
+            if touch_id and asked[key].kind != "event"
         }
 
 
@@ -88,6 +105,7 @@ def test_revisions_count_up_and_each_has_one_content(scenario: Scenario, seed: i
                 one.method,
                 one.touch and one.touch.touch_id,
                 one.inherited_from,
+                one.confidence,
                 tuple((c.model, c.touch_id, c.share_millionths) for c in one.credits),
             )
             by_revision.setdefault(one.revision, set()).add(said)
@@ -177,6 +195,32 @@ def test_a_late_touch_that_changes_only_the_credits_is_a_revision_of_its_own() -
     again = Answer(conversion=asked, identifier="device:a", touches=[older])
     _, out = gathering.gather(state, again, offset=2, at_ms=300, rules=RULES)
     assert out.attribution is None
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_is_taken_over_is_as_sure_as_what_it_is_taken_from(seed: int) -> None:
+    """Also when all that changes is how sure: another device was seen behind the address."""
+    looks = {"os_version": "14", "device_model": "K"}
+    mine = msgspec.structs.replace(touch("mine", 40, ["fp:0"]), **looks)
+    anothers = msgspec.structs.replace(touch("anothers", 30, ["fp:0"]), os_version="9")
+    install, back = (
+        msgspec.structs.replace(conversion(name, at_ms, ["device:0", "fp:0"]), **looks)
+        for name, at_ms in (("install", 50), ("back", 60))
+    )
+    bought = conversion("bought", 70, ["device:0", "user:0"], kind="event")
+    scenario = Scenario(touches=[mine, anothers], links=[], conversions=[install, back, bought])
+    world = World(rules=RULES, random=Random(seed))
+    world.run(scenario)
+    expected = reference(scenario, RULES)
+    sure = expected["install"].confidence
+    alone = reference(Scenario([mine], [], [install]), RULES)["install"].confidence
+    assert 0.5 < sure < alone < 1
+    newest = {key: max(all_, key=lambda a: a.revision) for key, all_ in world.published.items()}
+    assert {key: (one.method, one.confidence) for key, one in newest.items()} == {
+        "install": ("click_probabilistic", sure),
+        "back": ("reinstall", sure),
+        "bought": ("inherited", sure),
+    }
 
 
 def test_the_state_names_the_rules_of_the_first_decision() -> None:

@@ -22,7 +22,7 @@ from tests.core.matching.world import Scenario, World, conversion, touch
 from trackstream.core.matching.gather import gather
 from trackstream.core.matching.reconsider import reconsider
 from trackstream.core.records import Answer
-from trackstream.core.replay import again
+from trackstream.core.replay import Brought, again
 
 if TYPE_CHECKING:
     from trackstream.core.records import Attribution, Touch
@@ -53,13 +53,14 @@ def asked_again(world: World, rules: Rules, more: Scenario) -> set[str]:
 def stands(world: World, asked: set[str], rules: Rules) -> None:
     """Each decision is what its rules make of all that is known in the end, and has its number."""
     ends = newest(world)
-    touches = {one.conversion_id: one.touch for one in ends}
+    brought = {one.conversion_id: Brought(one.touch, one.confidence) for one in ends}
     for one in ends:
         made = again(
-            one, touches, at_ms=0, rules=rules if one.conversion_id in asked else world.rules
+            one, brought, at_ms=0, rules=rules if one.conversion_id in asked else world.rules
         )
         assert made is not None
         assert made.revised is None
+        assert made.decision.confidence == one.confidence
     for all_ in world.published.values():
         named: dict[int, Attribution] = {}
         for one in all_:

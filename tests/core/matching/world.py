@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from trackstream.core.identifiers import is_probabilistic
-from trackstream.core.matching.ask import probes_of
+from trackstream.core.matching.ask import link_to_click, probes_of
+from trackstream.core.matching.candidates import Found, FoundPrior
 from trackstream.core.matching.conversion import ConversionState
-from trackstream.core.matching.decide import Decision, Found, FoundPrior, decide
+from trackstream.core.matching.decide import Decision, decide
 from trackstream.core.matching.gather import gather
 from trackstream.core.matching.owner import IdentifierState, own
 from trackstream.core.matching.reconsider import reconsider
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from trackstream.core.rules import Rules
 
 APP = "app"
-IP = "203.0.113.7"
+IP = "198.51.100.7"
 """Of everybody: fingerprints lead from here to all."""
 State = TypeVar("State", bound=msgspec.Struct)
 
@@ -78,6 +79,8 @@ class Scenario:
     touches: list[Touch]
     links: list[tuple[str, str]]
     conversions: list[Conversion]
+    named: list[tuple[str, str]] = field(default_factory=list)
+    """Identifiers, and the click ids that their events have named."""
 
     def feed(self) -> list[tuple[str, Touch | Link | Probe]]:
         """(identifier, message) for all that comes from outside."""
@@ -87,6 +90,9 @@ class Scenario:
         for a, b in self.links:
             fed.append((a, Link(app_id=APP, identifier=a, other=b, at_ms=0)))
             fed.append((b, Link(app_id=APP, identifier=b, other=a, at_ms=0)))
+        for one_id, click_id in self.named:
+            link = link_to_click(one_id, click_id, app_id=APP, at_ms=0)
+            fed.append((link.identifier, link))
         for asked in self.conversions:
             fed += [(probe.identifier, probe) for probe in probes_of(asked)]
         return fed
@@ -202,6 +208,7 @@ def reference(scenario: Scenario, rules: Rules) -> dict[str, Decision]:
         for _ in range(rules.depth):
             edge = {other for one in edge for other in near[one]} - reached
             reached |= edge
+        reached |= {f"click:{click_id}" for one, click_id in scenario.named if one in reached}
         found = {
             one.touch_id: Found(one, sorted(reached & set(one.identifiers)))
             for one in scenario.touches
@@ -215,6 +222,7 @@ def reference(scenario: Scenario, rules: Rules) -> dict[str, Decision]:
                     kind=one.kind,
                     at_ms=one.at_ms,
                     touch=decided[one.conversion_id].touch,
+                    confidence=decided[one.conversion_id].confidence,
                 ),
                 sorted(exact & set(one.identifiers)),
             )

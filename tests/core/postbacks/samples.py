@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from trackstream.core.postbacks.destinations import Destination
-from trackstream.core.records import Attribution, Touch
+from trackstream.core.records import Attribution, Candidate, Touch
 
 AT_MS = 1_752_148_800_123  # 2025-07-10T12:00:00.123Z
 CLICK_MS = AT_MS - 60_000
@@ -23,6 +23,17 @@ def a_touch(**other: Any) -> Touch:
         "network": "acme",
     }
     return Touch(**{**values, **other})
+
+
+def a_candidate(verdict: str, **touch: Any) -> Candidate:
+    """A touch that was found by its click id."""
+    return Candidate(
+        touch=a_touch(**touch),
+        identifier="click:c1",
+        match_type="click_deterministic",
+        confidence=1.0,
+        verdict=verdict,
+    )
 
 
 def an_attribution(**other: Any) -> Attribution:

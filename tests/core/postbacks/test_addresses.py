@@ -44,6 +44,24 @@ from trackstream.core.postbacks.addresses import address_problem
         "2002:7f00:1::",
         "2002:a9fe:a9fe::",
         "2001:0:4136:e378:8000:63bf:80ff:fffe",
+        "2001:0:4136:e378:8000:63bf:f7f7:f7f7",  # Teredo of 8.8.8.8
+        "64:ff9b:1::7f00:1",
+        "64:ff9b:1::808:808",
+        "64:ff9b::1:7f00:1",
+        "fec0::1",
+        "feff::1",
+        "::7f00:1",
+        "::808:808",
+        "1fff::1",
+        "4000::1",
+        "5f00::1",
+        "3fff::1",
+        "3fff:fff::1",
+        "100::1",
+        "2001:2::1",
+        "2001:10::1",
+        "2001:20::1",
+        "2002:a83f:8110::",
         "2130706433",
         "127.1",
         "0x7f.0.0.1",
@@ -58,7 +76,11 @@ def test_no_postback_goes_there(address: str) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["8.8.8.8", "1.1.1.1", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8"],
+    [
+        *("8.8.8.8", "1.1.1.1", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "2002:808:808::1"),
+        *("2606:4700:4700::1111", "2001:4860:4860::8888", "2a00:1450:4001:80b::200e"),
+        *("2c0f:fb50:4002::1", "240e::1", "3ffe:ffff::1"),
+    ],
 )
 def test_public_addresses_are_fine(address: str) -> None:
     assert address_problem(address) is None

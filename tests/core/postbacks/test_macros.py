@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
-from tests.core.postbacks.samples import AT_MS, CLICK_MS, a_touch, an_attribution
+from tests.core.postbacks.samples import AT_MS, CLICK_MS, a_candidate, a_touch, an_attribution
 from trackstream.core.postbacks.destinations import Destination
 from trackstream.core.postbacks.macros import MACROS, event_of, values_of, written
 from trackstream.core.postbacks.samples import sample
-from trackstream.core.records import Campaign, Candidate
+from trackstream.core.records import Campaign, Earlier
 
 
 def test_every_macro_of_the_contract_is_there() -> None:
@@ -46,6 +47,26 @@ def test_an_event_knows_its_install_by_what_it_inherits() -> None:
     assert values_of(an_attribution(kind="event", event="x"))["install_time"] is None
 
 
+def test_the_time_of_the_install_is_not_that_of_a_reengagement() -> None:
+    install, back = (
+        Earlier(conversion_id=kind, kind=kind, at_ms=at_ms, identifiers=["device:d1"])
+        for kind, at_ms in (("install", AT_MS - 9000), ("reengagement", AT_MS - 5000))
+    )
+    led_back = an_attribution(kind="reengagement", event="app_open", earlier=[install])
+    assert values_of(led_back)["install_time_ms"] == AT_MS - 9000
+    bought = an_attribution(
+        kind="event",
+        event="purchase",
+        method="inherited",
+        inherited_from="reengagement",
+        inherited_at_ms=AT_MS - 5000,
+        earlier=[back, install],
+    )
+    assert values_of(bought)["install_time_ms"] == AT_MS - 9000
+    alone = msgspec.structs.replace(bought, earlier=[back])
+    assert values_of(alone)["install_time"] is None
+
+
 def test_the_own_identifiers_go_before_those_of_the_click() -> None:
     touch = a_touch(identifiers=["click:c1", "gaid:theirs", "idfa:only-theirs"])
     values = values_of(an_attribution(touch=touch, identifiers=["user:u:1", "gaid:own"]))
@@ -62,17 +83,51 @@ def test_a_campaigns_name_is_the_links_else_utm() -> None:
 
 
 def test_a_rejection_is_told_where_nobody_got_the_credit() -> None:
-    refused = Candidate(
-        touch=a_touch(),
-        identifier="click:c1",
-        match_type="click_deterministic",
-        confidence=1.0,
-        verdict="outside_window",
-    )
+    refused = a_candidate("outside_window")
     organic = an_attribution(touch=None, method="organic", candidates=[refused])
     assert values_of(organic)["rejection_reason"] == "outside_window"
     assert values_of(organic)["click_id"] is None
     assert values_of(an_attribution(candidates=[refused]))["rejection_reason"] is None
+    fraud = an_attribution(touch=None, method="organic", candidates=[a_candidate("fraud:bot")])
+    assert values_of(fraud)["rejection_reason"] == "bot"
+
+
+@pytest.mark.parametrize("method", ["click_deterministic", "organic", "reinstall"])
+def test_of_a_rejected_touch_nothing_is_told_that_is_not_its_own(method: str) -> None:
+    refused = msgspec.structs.replace(
+        a_candidate(
+            "fraud:click_flooding",
+            touch_id="t2",
+            click_id="c2",
+            network="other",
+            campaign_id="cmp002",
+            at_ms=CLICK_MS - 5000,
+            identifiers=["click:c2", "idfa:theirs"],
+        ),
+        match_type="view_probabilistic",
+        confidence=0.7,
+    )
+    decided = an_attribution(
+        method=method, touch=None if method == "organic" else a_touch(), candidates=[refused]
+    )
+    values = values_of(decided, rejected=refused)
+    assert (
+        values
+        | {
+            "click_id": "c2",
+            "network": "other",
+            "campaign_id": "cmp002",
+            "idfa": "theirs",
+            "click_time_ms": CLICK_MS - 5000,
+            "install_time_ms": AT_MS,
+            "method": "rejected",
+            "match_type": "view_probabilistic",
+            "confidence": Decimal("0.7"),
+            "rejection_reason": "click_flooding",
+            "event": "reinstall" if method == "reinstall" else "install",
+        }
+        == values
+    )
 
 
 def test_a_reinstall_is_no_install() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from trackstream.cli.ground_truth.honest import first_install
 from trackstream.cli.ground_truth.life import DAY_S, HOUR_S, MINUTE_S, Life
-from trackstream.cli.ground_truth.people import carrier, home
+from trackstream.cli.ground_truth.people import carrier, home, rented
 
 _BEHIND_ONE_ADDRESS = 300
 
@@ -62,19 +62,36 @@ def slow_download(a: Life) -> None:
 
 
 def fast_install(a: Life) -> None:
-    """Open six seconds after the click; the store says that it began after the click."""
-    click = a.touch(0, a.me, "gaid")
+    """Open six seconds after the click; the store says that it began after the click.
+
+    All by one publisher, whose people have fast networks.
+    """
+    click = a.touch(0, a.me, "gaid", source=("campaign-0", "publisher-fast"))
     installed = a.install(a.rng.uniform(3, 6), a.me, "ad", began_s=a.rng.uniform(0, 2))
     a.true(installed, "click_deterministic", click)
 
 
 def slow_clock(a: Life) -> None:
-    """A phone up to a minute behind, and the store's time by the same clock, if any."""
+    """A phone up to a minute behind, and the store's time by the same clock, if any.
+
+    Sent at once or much later, and it says when or not.
+    """
     behind_s = a.rng.uniform(5, 58)
     click = a.touch(0, a.me, "gaid")
     began_s = a.rng.uniform(2, 10) if a.rng.random() < 0.5 else None
-    installed = a.install(a.rng.uniform(12, 90), a.me, "ad", began_s=began_s, clock_s=-behind_s)
+    kept_s = a.rng.choice([None, 0, 31, HOUR_S])
+    installed = a.install(
+        a.rng.uniform(12, 90), a.me, "ad", began_s=began_s, clock_s=-behind_s, kept_s=kept_s
+    )
     a.true(installed, "click_deterministic", click)
+
+
+def told_by_servers(a: Life) -> None:
+    """Signs up in the browser that clicked; the shop's servers tell of it, from a data centre."""
+    computer = a.device("desktop")
+    click = a.touch(0, computer)
+    servers = replace(computer, address=rented(a.number))
+    a.true(a.event(a.soon_s(), servers, "sign_up", "web"), "click_deterministic", click)
 
 
 def eager(a: Life) -> None:

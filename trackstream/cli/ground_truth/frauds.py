@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trackstream.cli.ground_truth.life import DAY_S, HOUR_S, MINUTE_S, Life
-from trackstream.cli.ground_truth.people import EMULATOR
+from trackstream.cli.ground_truth.people import EMULATOR, rented
 
 if TYPE_CHECKING:
     from trackstream.core.records import Touch
@@ -47,6 +47,35 @@ def injection_unseen(a: Life) -> None:
     honest = _victim(a, 0)
     click = a.touch(-a.rng.uniform(0.3, 9), a.me, "gaid", fraud=True, address=_FAR_AWAY)
     _stolen(a, a.install(0, a.me, "ad"), "click_to_install_too_short", honest, click)
+
+
+def injection_kept(a: Life) -> None:
+    """Either of both, told later: the app sends by the half-minute, or the phone was offline."""
+    kept_s = a.rng.choice([30, 2 * MINUTE_S, DAY_S]) * a.rng.random()
+    began_s = None if a.rng.random() < 0.5 else -90.0
+    honest = _victim(a, -90)
+    at_s = -a.rng.uniform(0.3, 9) if began_s is None else began_s + a.rng.uniform(3, 80)
+    click = a.touch(at_s, a.me, "gaid", fraud=True, address=_FAR_AWAY)
+    installed = a.install(0, a.me, "ad", began_s=began_s, kept_s=kept_s)
+    rule = "click_to_install_too_short" if began_s is None else "click_after_install_began"
+    _stolen(a, installed, rule, honest, click)
+
+
+def injection_told_by_servers(a: Life) -> None:
+    """On a slow phone that does not say when it sends; the store's servers say when it began."""
+    began_s, opened_s = 0.0, a.rng.uniform(30, 10 * MINUTE_S)
+    honest = _victim(a, began_s)
+    click = a.touch(a.rng.uniform(3, 25), a.me, "gaid", fraud=True, address=_FAR_AWAY)
+    installed = a.install(
+        opened_s,
+        a.me,
+        "ad",
+        began_s=began_s,
+        by_servers=True,
+        clock_s=-a.rng.uniform(0, 58),
+        late_s=a.rng.uniform(0.2, DAY_S),
+    )
+    _stolen(a, installed, "click_after_install_began", honest, click)
 
 
 def flooded_device(a: Life) -> None:
@@ -90,7 +119,7 @@ def crawler(a: Life) -> None:
     _robbed(a, "bot", agent=robot)
 
 
-def data_centre(a: Life) -> None:
+def listed_network(a: Life) -> None:
     _robbed(a, "blocked_ip", address=f"203.0.113.{1 + a.rng.randrange(250)}")
 
 
@@ -108,6 +137,13 @@ def emulators(a: Life) -> None:
     machine = replace(a.me, user_agent=EMULATOR)
     click = a.touch(0, machine, "gaid", fraud=True)
     _stolen(a, a.install(a.soon_s(), machine, "ad"), "emulator", None, click)
+
+
+def data_centre(a: Life) -> None:
+    """Machines that pretend better, on rented computers."""
+    machine = replace(a.me, address=rented(a.number))
+    click = a.touch(0, machine, "gaid", fraud=True)
+    _stolen(a, a.install(a.soon_s(), machine, "ad"), "data_centre", None, click)
 
 
 def stolen_click_id(a: Life) -> None:

@@ -57,21 +57,29 @@ EDGES = {
     "family": Kind(edges.family, 10, "five phones on a router, two alike"),
     "shared_tablet": Kind(edges.shared_tablet, 15, "one device, three users"),
     "slow_download": Kind(edges.slow_download, 20, "days from the click to the first open"),
-    "fast_install": Kind(edges.fast_install, 20, "six seconds, by the store's own times"),
+    "fast_install": Kind(
+        edges.fast_install, 45, "six seconds, by the store's own times; all of one source"
+    ),
     "slow_clock": Kind(edges.slow_clock, 20, "a phone up to a minute behind"),
+    "told_by_servers": Kind(edges.told_by_servers, 10, "the shop's servers tell what one does"),
     "eager": Kind(edges.eager, 5, "forty taps within an hour"),
     "same_click_again": Kind(edges.same_click_again, 10, "the store hands on an old click id"),
 }
 FRAUDS = {
     "injection": Kind(frauds.injection, 20, "clicks while the app is downloaded"),
     "injection_unseen": Kind(frauds.injection_unseen, 15, "clicks before the first open"),
+    "injection_kept": Kind(frauds.injection_kept, 15, "either, told later"),
+    "injection_told_by_servers": Kind(
+        frauds.injection_told_by_servers, 10, "by the store's servers, on a slow phone"
+    ),
     "flooded_device": Kind(frauds.flooded_device, 4, "a hundred clicks of one device"),
     "spamming_source": Kind(frauds.spamming_source, 60, "clicks with everybody's ids"),
     "crawler": Kind(frauds.crawler, 10, "a robot's clicks"),
-    "data_centre": Kind(frauds.data_centre, 10, "clicks from where nobody lives"),
+    "listed_network": Kind(frauds.listed_network, 10, "clicks from where nobody lives"),
     "click_program": Kind(frauds.click_program, 10, "clicks by a listed program"),
     "shady_publisher": Kind(frauds.shady_publisher, 10, "clicks sold by a listed publisher"),
     "emulators": Kind(frauds.emulators, 10, "machines that pretend to be phones"),
+    "data_centre": Kind(frauds.data_centre, 10, "phones that are rented computers"),
     "stolen_click_id": Kind(frauds.stolen_click_id, 1, "thirty devices claim one's click"),
     "install_farm": Kind(frauds.install_farm, 1, "thirty devices claim a farm's own"),
 }

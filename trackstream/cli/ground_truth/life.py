@@ -159,6 +159,7 @@ class Life:
         *known: str,
         referral: Referral | None = None,
         late_s: float = 0.2,
+        kept_s: float | None = None,
         clock_s: float = 0,
         converts: bool = True,
         **fields: Any,
@@ -172,6 +173,8 @@ class Life:
             known: Its identifiers beside the device: `user`, `ad`; or `web` for a browser.
             referral: What the store says.
             late_s: How much later it arrives.
+            kept_s: For how long the device keeps it, so much later again, before it sends it and
+                says when; None: it sends it at once and does not say.
             clock_s: By how much the device's clock is fast.
             converts: Whether it is a conversion.
             fields: More of the record.
@@ -195,11 +198,12 @@ class Life:
             **fields,
         )
         subject = subject_of(APP, **ids) or ""
-        arrives_ms = self.at_ms(at_s + late_s)
+        arrives_ms = self.at_ms(at_s + (kept_s or 0) + late_s)
         envelope = Envelope(
             app_id=APP,
             subject=subject,
             received_at_ms=arrives_ms,
+            sent_at_ms=None if kept_s is None else self.at_ms(at_s + kept_s + clock_s),
             ip=who.address,
             user_agent=who.user_agent,
             events=[raw],
@@ -217,15 +221,22 @@ class Life:
         *known: str,
         click: Touch | None = None,
         began_s: float | None = None,
+        by_servers: bool = False,
         clock_s: float = 0,
         **more: Any,
     ) -> str:
-        """A first open. `click`: handed on by the store; `began_s`: when the store began."""
+        """A first open. `click`: handed on by the store; `began_s`: when the store began.
+
+        `by_servers`: whether that is the time of the store's servers, not the device's.
+        """
         referral = None
         if click is not None or began_s is not None:
-            began_ms = None if began_s is None else self.at_ms(began_s + clock_s) // 1000 * 1000
+            wrong_s = 0 if by_servers else clock_s
+            began_ms = None if began_s is None else self.at_ms(began_s + wrong_s) // 1000 * 1000
             referral = Referral(
-                click_id=click.click_id if click else None, install_begin_at_ms=began_ms
+                click_id=click.click_id if click else None,
+                install_begin_at_ms=began_ms,
+                server_times=by_servers,
             )
         return self.event(at_s, who, "install", *known, referral=referral, clock_s=clock_s, **more)
 

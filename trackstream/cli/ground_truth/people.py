@@ -6,16 +6,22 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trackstream.core.lookups import Place
+
 if TYPE_CHECKING:
     from random import Random
 
     from trackstream.cli.simulation.people import Agents
 
-__all__ = ["DATA_CENTRE", "EMULATOR", "Somebody", "carrier", "home", "somebody"]
+__all__ = ["EMULATOR", "LISTED", "Somebody", "carrier", "home", "place", "rented", "somebody"]
 
 _LOCALES = ["de-DE", "de-AT", "en-GB", "en-US", "fr-FR", "es-ES", "it-IT", "pl-PL"]
-DATA_CENTRE = "203.0.113.0/24"
-"""Nobody lives there (RFC 5737)."""
+LISTED = "203.0.113.0/24"
+"""On the app's list; nobody lives there (RFC 5737)."""
+_RENTED = "192.0.2."
+"""The same, in a data centre."""
+_HOSTER = 16_509
+"""Amazon's autonomous system."""
 EMULATOR = (
     "Mozilla/5.0 (Linux; Android 14; sdk_gphone64_x86_64) AppleWebKit/537.36 "
     "(KHTML, like Gecko) Chrome/124.0.6367.82 Mobile Safari/537.36"
@@ -82,3 +88,13 @@ def home(name: str) -> str:
 def carrier(number: int) -> str:
     """The one address of a carrier's NAT."""
     return f"100.{64 + number // 250 % 64}.{number % 250}.7"
+
+
+def rented(number: int) -> str:
+    """The address of a machine in a data centre."""
+    return f"{_RENTED}{1 + number % 250}"
+
+
+def place(address: str | None) -> Place:
+    """What a database of networks knows of it."""
+    return Place(asn=_HOSTER) if (address or "").startswith(_RENTED) else Place()

@@ -11,8 +11,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
+from trackstream.cli.ground_truth.people import place
 from trackstream.core.identifiers import scoped
-from trackstream.core.lookups import Place
 from trackstream.core.matching.gather import deadline_ms, expire, gather
 from trackstream.core.matching.owner import IdentifierState, own
 from trackstream.core.visits import VisitorState, visit
@@ -134,7 +134,7 @@ class Protocol:
             self._visitors.get(key),
             envelope,
             offset=offset,
-            place=Place(),
+            place=place(envelope.ip),
             user_agent=self._user_agents.parse(envelope.user_agent),
             rules=self._rules,
         )

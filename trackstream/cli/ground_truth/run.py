@@ -11,7 +11,7 @@ import msgspec
 
 from trackstream.cli.ground_truth.frauds import BLOCKED_AGENT, BLOCKED_PUBLISHER
 from trackstream.cli.ground_truth.journeys import written
-from trackstream.cli.ground_truth.people import DATA_CENTRE
+from trackstream.cli.ground_truth.people import LISTED
 from trackstream.cli.ground_truth.protocol import Protocol
 from trackstream.cli.ground_truth.score import Scored, scored
 from trackstream.cli.simulation.people import Agents
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["measured"]
 
 _LISTS = Blocklists(
-    ips=(DATA_CENTRE,), user_agents=(BLOCKED_AGENT,), sub_publishers=(BLOCKED_PUBLISHER,)
+    ips=(LISTED,), user_agents=(BLOCKED_AGENT,), sub_publishers=(BLOCKED_PUBLISHER,)
 )
 
 
@@ -69,7 +69,8 @@ def _flooding(world: Protocol) -> tuple[str, ...]:
     for one in world.attributions.values():
         if one.kind == "install" and one.touch and one.window_ms:
             group = flooding.Group(one.method, one.window_ms)
-            groups[group][source_of(one.touch)].append(one.at_ms - one.touch.at_ms)
+            took_ms = flooding.counted_ms(one.at_ms - one.touch.at_ms, one.conversion)
+            groups[group][source_of(one.touch)].append(took_ms)
     return tuple(
         sorted({one.source for one in flooding.judge(groups) if one.verdict in flooding.FRAUDULENT})
     )
@@ -85,8 +86,9 @@ def _decisions(world: Protocol, rules: Rules, sources: tuple[str, ...]) -> dict[
     for conversion_id, one in world.attributions.items():
         state = world.conversions[conversion_id]
         if any(source_of(each.touch) in sources for each in state.found.values()):
+            claimed = {each.touch_id for each in state.claimed}
             decided[conversion_id] = decide(
-                state.conversion, state.found, state.priors, rules=marked
+                state.conversion, state.found, state.priors, claimed, rules=marked
             )
             continue
         decided[conversion_id] = Decision(

@@ -201,11 +201,14 @@ def _share(part: int, whole: int) -> float | None:
 
 def _against() -> dict[str, str]:
     kinds = {
-        "click_after_install_began": ("injection",),
-        "click_to_install_too_short": ("injection_unseen",),
+        "click_after_install_began": (
+            *("injection", "injection_kept", "injection_told_by_servers"),
+        ),
+        "click_to_install_too_short": ("injection_unseen", "injection_kept"),
         "bot": ("crawler",),
         "emulator": ("emulators",),
-        "blocked_ip": ("data_centre",),
+        "data_centre": ("data_centre",),
+        "blocked_ip": ("listed_network",),
         "blocked_user_agent": ("click_program",),
         "blocked_sub_publisher": ("shady_publisher",),
         "click_flooding": ("flooded_device",),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from trackstream.cli.archive import ARCHIVE_READY
 from trackstream.cli.base import Problem
 from trackstream.cli.postbacks import POSTBACKS_READY
-from trackstream.cli.running import Running
+from trackstream.cli.running import Running, from_anywhere
 from trackstream.cli.serve import WAREHOUSE_READY
 from trackstream.cli.up.credentials import Credentials, ensure_credentials
 from trackstream.cli.up.parts import Part, answers, any_port, listening_port, our_child, server_part
@@ -89,6 +89,7 @@ class Service:
                 key_id=credentials.key_id,
                 secret=credentials.secret,
                 write_key=credentials.write_key,
+                archive=from_anywhere(settings.archive_url),
             ),
             credentials.slug,
         )

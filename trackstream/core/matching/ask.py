@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trackstream.core.identifiers import event_identifiers, fingerprint
+from trackstream.core.clocks import latest_at_ms
+from trackstream.core.consent import may_be_guessed
+from trackstream.core.identifiers import CLICK, DEVICES, event_identifiers, fingerprint
 from trackstream.core.records import Context, Conversion, Link, Probe
 
 if TYPE_CHECKING:
     from trackstream.core.records import Event, RawEvent
     from trackstream.core.rules import Rules
 
-__all__ = ["INSTALL_EVENTS", "conversion_of", "is_conversion", "links_between", "probes_of"]
+__all__ = [
+    "INSTALL_EVENTS",
+    "conversion_of",
+    "is_conversion",
+    "link_to_click",
+    "links_between",
+    "probes_of",
+]
 
 INSTALL_EVENTS = frozenset({"install", "first_open"})
-
-
-_TRACKING_PURPOSES = frozenset(
-    {
-        *("ads", "advertising", "ad_storage", "ad_user_data", "marketing", "targeting"),
-        *("tracking", "app_tracking", "fingerprinting"),
-    }
-)
-"""Purposes in `context.consent`: plain words, and those of Google's consent mode."""
 
 
 def is_conversion(event: str, rules: Rules) -> bool:
@@ -30,8 +30,12 @@ def is_conversion(event: str, rules: Rules) -> bool:
     return event in INSTALL_EVENTS or event in rules.conversion_events
 
 
-def conversion_of(raw: RawEvent, event: Event, *, rules: Rules) -> Conversion | None:
+def conversion_of(
+    raw: RawEvent, event: Event, *, sent_at_ms: int | None, rules: Rules
+) -> Conversion | None:
     """The conversion that this event is under these rules, or None.
+
+    `sent_at_ms` is when its device says that it sent the event, by its own clock.
 
     An install also carries a fingerprint, if the rules allow: it is the only conversion that is
     matched probabilistically.
@@ -42,7 +46,7 @@ def conversion_of(raw: RawEvent, event: Event, *, rules: Rules) -> Conversion | 
     installed = kind == "install"
     own = event_identifiers(raw)
     os_name = event.os_name
-    if installed and rules.probabilistic and _may_be_guessed(raw, rules):
+    if installed and may_be_guessed(raw.context, rules):
         coarse = fingerprint(event.ip, os_name)
         own = [*own, coarse] if coarse else own
     return Conversion(
@@ -57,6 +61,8 @@ def conversion_of(raw: RawEvent, event: Event, *, rules: Rules) -> Conversion | 
         person=event.person,
         identifiers=own,
         click_id=raw.referral.click_id if raw.referral else None,
+        campaign_id=raw.referral.campaign_id if raw.referral else None,
+        web=_is_web(own),
         install_begin_at_ms=_began_ms(raw, event),
         ip=event.ip,
         os_name=os_name,
@@ -69,18 +75,17 @@ def conversion_of(raw: RawEvent, event: Event, *, rules: Rules) -> Conversion | 
         bot=event.bot,
         revenue_micros=event.revenue_micros,
         currency=event.currency,
+        latest_at_ms=latest_at_ms(event, sent_at_ms),
+        server_times=raw.referral.server_times if raw.referral else False,
+        asn=event.asn,
     )
 
 
-def _may_be_guessed(raw: RawEvent, rules: Rules) -> bool:
-    """Whether its subject lets itself be found by network and system.
-
-    Not when it denies any purpose of advertising or tracking, nor, where the rules ask for consent,
-    unless it allows one.
-    """
-    consent = raw.context.consent if raw.context else {}
-    said = [given for purpose, given in consent.items() if purpose.lower() in _TRACKING_PURPOSES]
-    return all(said) and (bool(said) or not rules.probabilistic_needs_consent)
+def _is_web(identifiers: list[str]) -> bool:
+    """Whether it has a browser's identifier, and none of a device that an app would tell."""
+    return any(one.startswith("cookie:") for one in identifiers) and not any(
+        one.startswith(DEVICES) for one in identifiers
+    )
 
 
 def _screen(context: Context | None) -> str | None:
@@ -122,3 +127,11 @@ def links_between(a: str, b: str, *, app_id: str, at_ms: int) -> list[Link]:
         Link(app_id=app_id, identifier=a, other=b, at_ms=at_ms),
         Link(app_id=app_id, identifier=b, other=a, at_ms=at_ms),
     ]
+
+
+def link_to_click(identifier: str, click_id: str, *, app_id: str, at_ms: int) -> Link:
+    """A link to a click that an event names, from what else it carries.
+
+    There is none back: a click's id is handed on, so it leads from nobody to anybody.
+    """
+    return Link(app_id=app_id, identifier=identifier, other=f"{CLICK}{click_id}", at_ms=at_ms)

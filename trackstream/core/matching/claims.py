@@ -10,15 +10,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trackstream.core.identifiers import is_probabilistic
-from trackstream.core.records import Claim
+from trackstream.core.matching.bounds import kept
+from trackstream.core.records import Claim, Claimed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
-    from trackstream.core.matching.decide import Found
+    from trackstream.core.matching.candidates import Found
     from trackstream.core.records import Conversion
 
-__all__ = ["claims", "newest", "until"]
+__all__ = ["claims", "more", "until"]
 
 _PERSONS = "user:"
 """A person may have several devices, one of which has clicked and another installed."""
@@ -37,31 +38,31 @@ def claims(conversion: Conversion, found: Iterable[Found]) -> list[Claim]:
         for one in conversion.identifiers
         if not is_probabilistic(one) and not one.startswith(_PERSONS)
     }
-    told: dict[str, dict[str, int]] = {}
+    told: dict[str, list[Claimed]] = {}
     for each in found:
         if own.isdisjoint(each.identifiers):
             continue
-        for one in filter(is_probabilistic, each.touch.identifiers):
-            told.setdefault(one, {})[each.touch.touch_id] = each.touch.at_ms
+        touch = each.touch
+        claimed = Claimed(touch_id=touch.touch_id, kind=touch.kind, at_ms=touch.at_ms)
+        for one in filter(is_probabilistic, touch.identifiers):
+            told.setdefault(one, []).append(claimed)
     return [
         Claim(
             app_id=conversion.app_id,
             identifier=one,
             conversion_id=conversion.conversion_id,
-            claimed=dict(sorted(told[one].items())),
+            claimed=sorted(told[one], key=lambda each: each.touch_id),
         )
         for one in sorted(told)
     ]
 
 
-def until(at_ms: int, claimed: Mapping[str, int]) -> dict[str, int]:
+def until(at_ms: int, claimed: Iterable[Claimed]) -> list[Claimed]:
     """Those of the claimed touches that were made by then, epoch milliseconds."""
-    return {touch_id: when_ms for touch_id, when_ms in claimed.items() if when_ms <= at_ms}
+    return [one for one in claimed if one.at_ms <= at_ms]
 
 
-def newest(claimed: dict[str, int], most: int) -> dict[str, int]:
-    """The last so many of them, in the order in which touches are kept."""
-    if len(claimed) <= most:
-        return claimed
-    kept = sorted(claimed.items(), key=lambda one: (one[1], one[0]))[-most:]
-    return dict(kept)
+def more(known: list[Claimed], come: Iterable[Claimed], most: int) -> list[Claimed]:
+    """What is known with what has come; kept as touches are: none is kept whose claim is not."""
+    by_id = {one.touch_id: one for one in (*known, *come)}
+    return known if len(by_id) == len(known) else kept(by_id.values(), most)

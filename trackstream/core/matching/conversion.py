@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trackstream.core.credits import credits_of
+from trackstream.core.matching.candidates import Found, FoundPrior
 from trackstream.core.matching.claims import claims
-from trackstream.core.matching.decide import Decision, Found, FoundPrior, decide
+from trackstream.core.matching.decide import Decision, decide
 from trackstream.core.matching.told import attribution, outcomes, probes, subject_outcome
-from trackstream.core.records import Attribution, Claim, Conversion, Credit, Outcome, Probe
+from trackstream.core.records import Attribution, Claim, Claimed, Conversion, Credit, Outcome, Probe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +58,7 @@ class ConversionState(msgspec.Struct, frozen=True, array_like=True):
     decided: Decided | None = None
     rules_version: str | None = None
     """The rules of the first decision, under which it is made again; None: not decided yet."""
-    claimed: dict[str, int] = {}
+    claimed: list[Claimed] = []
     """Touches that are known to be of other devices; see `Claim`."""
 
 
@@ -93,7 +94,8 @@ def decided(
         models: multi-touch models by name.
         replay: whether what is published may have been lost, so that it is to be published again.
     """
-    decision = decide(state.conversion, state.found, state.priors, state.claimed, rules=rules)
+    claimed = {one.touch_id for one in state.claimed}
+    decision = decide(state.conversion, state.found, state.priors, claimed, rules=rules)
     missing = unanswered(state)
     touch_id = decision.touch.touch_id if decision.touch else None
     shared, failed = credits_of(state.conversion, decision, rules=rules, models=models)
@@ -139,6 +141,7 @@ def _digest(state: ConversionState, decision: Decision, shared: list[Credit]) ->
     """
     published = (
         decision.reattribution,
+        decision.confidence,
         [
             (one.touch.touch_id, one.verdict, one.flags, one.identifiers)
             for one in decision.candidates

@@ -12,21 +12,23 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trackstream.core.credits import MODELS
-from trackstream.core.matching.claims import newest
+from trackstream.core.identifiers import CLICK, is_probabilistic
+from trackstream.core.matching.bounds import foremost, kept
+from trackstream.core.matching.candidates import Found, FoundPrior
+from trackstream.core.matching.claims import more
 from trackstream.core.matching.conversion import (
     ConversionState,
     GatherOutcome,
     decided,
     unanswered,
 )
-from trackstream.core.matching.decide import Found, FoundPrior
 from trackstream.core.matching.told import probes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from trackstream.core.models import Weigh
-    from trackstream.core.records import Answer, Conversion, Prior
+    from trackstream.core.records import Answer, Conversion
     from trackstream.core.rules import Rules
 
 __all__ = ["deadline_ms", "expire", "gather"]
@@ -60,7 +62,7 @@ def gather(
     before = state or _new(answer.conversion, at_ms, rules)
     replay = offset <= before.applied
     known = set(before.depths)
-    after = _opened(_bounded(_collected(before, answer), rules), rules)
+    after = _opened(_bounded(_collected(before, answer, rules), rules), rules)
     after = msgspec.structs.replace(after, applied=max(offset, after.applied))
     asked = [i for i in after.depths if replay or i not in known]
     return _settled(after, asked, at_ms=at_ms, rules=rules, models=models, replay=replay)
@@ -92,7 +94,7 @@ def _new(conversion: Conversion, at_ms: int, rules: Rules) -> ConversionState:
     )
 
 
-def _collected(state: ConversionState, answer: Answer) -> ConversionState:
+def _collected(state: ConversionState, answer: Answer, rules: Rules) -> ConversionState:
     """The state with the answer's touches, links and priors in it."""
     me = answer.identifier
     found, priors, links = dict(state.found), dict(state.priors), dict(state.links)
@@ -107,7 +109,7 @@ def _collected(state: ConversionState, answer: Answer) -> ConversionState:
         )
     if answer.links:
         links[me] = _with(links.get(me, ()), answer.links)
-    claimed = {**state.claimed, **answer.claimed} if answer.claimed else state.claimed
+    claimed = more(state.claimed, answer.claimed, rules.max_touches)
     answered = state.answered if answer.depth is None else _with(state.answered, [me])
     return msgspec.structs.replace(
         state, found=found, priors=priors, links=links, answered=answered, claimed=claimed
@@ -115,26 +117,24 @@ def _collected(state: ConversionState, answer: Answer) -> ConversionState:
 
 
 def _bounded(state: ConversionState, rules: Rules) -> ConversionState:
-    """The newest touches, and of the earlier conversions installs and returns before all events.
-
-    One identifier's owner knows as many; the identifiers of a conversion may be many. What is kept
-    follows from what each of them is, so it does not depend on the order of the answers.
-    """
+    """What one identifier's owner keeps as well: the identifiers of a conversion may be many."""
     found, priors = state.found, state.priors
-    claimed = newest(state.claimed, rules.max_touches)
     if len(found) > rules.max_touches:
-        last = sorted(found, key=lambda key: (found[key].touch.at_ms, key))[-rules.max_touches :]
-        found = {key: found[key] for key in last}
+        last = kept(
+            [one.touch for one in found.values()],
+            rules.max_touches,
+            guessed={
+                key for key, one in found.items() if all(map(is_probabilistic, one.identifiers))
+            },
+            per_hour=rules.fraud.max_touches_per_hour,
+        )
+        found = {one.touch_id: found[one.touch_id] for one in last}
     if len(priors) > rules.max_probes:
-        first = sorted(priors, key=lambda key: _weight(priors[key].prior))[-rules.max_probes :]
-        priors = {key: priors[key] for key in first}
-    if found is state.found and priors is state.priors and claimed is state.claimed:
+        first = foremost([one.prior for one in priors.values()], rules.max_probes)
+        priors = {one.conversion_id: priors[one.conversion_id] for one in first}
+    if found is state.found and priors is state.priors:
         return state
-    return msgspec.structs.replace(state, found=found, priors=priors, claimed=claimed)
-
-
-def _weight(prior: Prior) -> tuple[bool, int, str]:
-    return prior.kind != "event", prior.at_ms, prior.conversion_id
+    return msgspec.structs.replace(state, found=found, priors=priors)
 
 
 def _with(known: Iterable[str], more: Iterable[str]) -> list[str]:
@@ -151,10 +151,11 @@ def _opened(state: ConversionState, rules: Rules) -> ConversionState:
     todo = deque(depths)
     while todo:
         here = todo.popleft()
-        depth = depths[here] + 1
-        if depth > rules.depth:
-            continue
         for other in state.links.get(here, ()):
+            # A click's id leads to no one else, so it is asked along with whoever has named it.
+            depth = depths[here] + (not other.startswith(CLICK) or depths[here] == 0)
+            if depth > rules.depth:
+                continue
             if other not in depths and len(depths) >= rules.max_asked:
                 continue
             if depth < depths.get(other, _FAR):

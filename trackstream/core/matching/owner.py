@@ -11,11 +11,22 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from trackstream.core.identifiers import is_probabilistic
-from trackstream.core.matching.claims import newest, until
+from trackstream.core.identifiers import CLICK, is_probabilistic
+from trackstream.core.matching.bounds import foremost, kept
+from trackstream.core.matching.claims import more, until
 from trackstream.core.matching.horizon import horizon_ms
 from trackstream.core.matching.short import shortened
-from trackstream.core.records import Answer, Claim, Conversion, Link, Outcome, Prior, Probe, Touch
+from trackstream.core.records import (
+    Answer,
+    Claim,
+    Claimed,
+    Conversion,
+    Link,
+    Outcome,
+    Prior,
+    Probe,
+    Touch,
+)
 
 if TYPE_CHECKING:
     from trackstream.core.rules import Rules
@@ -32,7 +43,7 @@ class IdentifierState(msgspec.Struct, frozen=True, array_like=True):
     """Conversions that have asked here and are told what comes late."""
     priors: list[Prior] = []
     """Conversions that carry this identifier themselves."""
-    claimed: dict[str, int] = {}
+    claimed: list[Claimed] = []
     """Of a fingerprint's touches those of a device that has installed; see `Claim`."""
 
 
@@ -76,22 +87,32 @@ def _touched(
 ) -> tuple[IdentifierState, list[Answer]]:
     touch = shortened(touch)
     others = [one for one in state.touches if one.touch_id != touch.touch_id]
-    kept = sorted([touch, *others], key=lambda one: (one.at_ms, one.touch_id), reverse=True)
+    touches = kept(
+        [touch, *others],
+        rules.max_touches,
+        per_hour=None if is_probabilistic(identifier) else rules.fraud.max_touches_per_hour,
+    )
     news = [
         Answer(conversion=one, identifier=identifier, touches=[touch])
         for one in state.probes
         if touch.at_ms <= horizon_ms(one, rules)
     ]
-    return msgspec.structs.replace(state, touches=kept[: rules.max_touches]), news
+    return msgspec.structs.replace(state, touches=touches), news
 
 
 def _linked(
     state: IdentifierState, link: Link, identifier: str, rules: Rules
 ) -> tuple[IdentifierState, list[Answer]]:
     if link.other not in state.links:
-        if len(state.links) >= rules.max_links:
-            return state, []
-        state = msgspec.structs.replace(state, links=[link.other, *state.links])
+        links = state.links
+        clicked = link.other.startswith(CLICK)
+        alike = [one for one in links if one.startswith(CLICK) == clicked]
+        if len(alike) >= rules.max_links:
+            if not clicked:
+                return state, []
+            # Clicks are named one after another: the first are the oldest.
+            links = [one for one in links if one != alike[-1]]
+        state = msgspec.structs.replace(state, links=[link.other, *links])
     news = [
         Answer(conversion=one, identifier=identifier, links=[link.other]) for one in state.probes
     ]
@@ -114,7 +135,7 @@ def _probed(
         prior = Prior(
             conversion_id=conversion.conversion_id, kind=conversion.kind, at_ms=conversion.at_ms
         )
-        priors = [prior, *priors][: rules.max_probes]
+        priors = foremost([prior, *priors], rules.max_probes)
     after = msgspec.structs.replace(state, probes=probes, priors=priors)
     if carried:
         news = _tell(after, conversion.conversion_id, identifier)
@@ -143,8 +164,9 @@ def _decided(
             revision=outcome.revision,
             method=outcome.method,
             touch=shortened(outcome.touch) if outcome.touch else None,
+            confidence=outcome.confidence,
         )
-        priors = [now, *others][: rules.max_probes]
+        priors = foremost([now, *others], rules.max_probes)
         state = msgspec.structs.replace(state, priors=priors)
     return state, _tell(state, outcome.conversion_id, identifier)
 
@@ -158,8 +180,7 @@ def _claimed(
         if one.conversion_id != claim.conversion_id
         and (concerned := until(horizon_ms(one, rules), claim.claimed))
     ]
-    # As many as there are touches, and the same ones: no touch is kept whose claim is forgotten.
-    claimed = newest({**state.claimed, **claim.claimed}, rules.max_touches)
+    claimed = more(state.claimed, claim.claimed, rules.max_touches)
     return msgspec.structs.replace(state, claimed=claimed), news
 
 

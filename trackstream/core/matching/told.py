@@ -44,6 +44,7 @@ def outcomes(conversion: Conversion, decision: Decision, now: Decided) -> list[O
             revision=now.revision,
             method=decision.method,
             touch=decision.touch,
+            confidence=decision.confidence,
         )
         for one in conversion.identifiers
         if not is_probabilistic(one)
@@ -69,6 +70,7 @@ def subject_outcome(conversion: Conversion, decision: Decision, now: Decided) ->
         revision=now.revision,
         method=decision.method,
         touch=decision.touch,
+        confidence=decision.confidence,
     )
 
 

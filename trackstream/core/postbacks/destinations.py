@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from trackstream.core.postbacks.macros import event_of, values_of
+from trackstream.core.postbacks.macros import FRAUD, event_of, values_of
 from trackstream.core.postbacks.templates import (
     body_problems,
     expand_body,
@@ -18,9 +18,18 @@ from trackstream.core.postbacks.webhooks import secret_problem
 from trackstream.core.texts import has_controls
 
 if TYPE_CHECKING:
-    from trackstream.core.records import Attribution
+    from trackstream.core.records import Attribution, Candidate, Touch
 
-__all__ = ["Destination", "Request", "postback_id", "problems", "request_of", "triggered"]
+__all__ = [
+    "Destination",
+    "Request",
+    "postback_id",
+    "problems",
+    "rejected_of",
+    "request_of",
+    "touch_of",
+    "triggered",
+]
 
 MAX_CONCURRENCY = 64
 
@@ -51,6 +60,9 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     """Only these, such as `install` and `purchase`; empty: all."""
     organic: bool = False
     """Also what is attributed to nobody, whichever campaign or network this is for."""
+    rejected: bool = False
+    """Not what is attributed, but touches of this campaign and network that a fraud rule has
+    rejected: of each decision the newest."""
     revisions: str = "first"
     """`first`: each conversion once. `all`: each decision that differs from the one before, too."""
     on_uncertain: str = "skip"
@@ -86,6 +98,10 @@ def problems(destination: Destination, *, secret: str | None = None) -> list[str
     )
     if destination.method == "GET" and destination.body is not None:
         found.append("body: a GET has none; make it a POST")
+    if destination.rejected and destination.organic:
+        found.append(
+            "rejected: tells of touches that were rejected alone, so not of what is organic"
+        )
     if not destination.name or has_controls(destination.name):
         found.append("name: takes text that people can read")
     if any(not event or has_controls(event) for event in destination.events):
@@ -103,34 +119,67 @@ def triggered(destination: Destination, attribution: Attribution) -> bool:
 
     That `revisions` is `first`, and an earlier decision was told, is the outbox's to know.
     """
-    if attribution.app_id != destination.app_id:
-        return False
-    if attribution.decided_at_ms < destination.created_at_ms:
+    is_older = attribution.decided_at_ms < destination.created_at_ms
+    if attribution.app_id != destination.app_id or is_older:
         return False
     if destination.events and event_of(attribution) not in destination.events:
         return False
+    if destination.rejected:
+        return rejected_of(destination, attribution) is not None
     touch = attribution.touch
     before = (attribution.previous_method, attribution.previous_touch_id)
     if attribution.revision > 1 and before == (attribution.method, touch and touch.touch_id):
         return False  # other touches have come to light, which share the credit: told was the same
     if touch is None:
         return destination.organic
-    return destination.campaign_id in {None, touch.campaign_id} and destination.network in {
-        None,
-        touch.network,
-    }
+    return _is_its_own(destination, touch)
+
+
+def rejected_of(destination: Destination, attribution: Attribution) -> Candidate | None:
+    """Of its own touches that a fraud rule has rejected the newest, whoever got the credit.
+
+    None if there is none, or if the destination is not one of rejections.
+    """
+    if not destination.rejected:
+        return None
+    return min(
+        (
+            one
+            for one in attribution.candidates
+            if one.verdict.startswith(FRAUD) and _is_its_own(destination, one.touch)
+        ),
+        key=lambda one: (-one.touch.at_ms, one.touch.touch_id),
+        default=None,
+    )
+
+
+def touch_of(destination: Destination, attribution: Attribution) -> Touch | None:
+    """The touch of which the destination is told."""
+    rejected = rejected_of(destination, attribution)
+    return attribution.touch if rejected is None else rejected.touch
 
 
 def request_of(
     destination: Destination, attribution: Attribution, *, campaign_name: str | None = None
 ) -> Request:
     """The request that tells the destination; `campaign_name` as for `macros.values_of`."""
-    values = values_of(attribution, campaign_name=campaign_name)
+    values = values_of(
+        attribution,
+        rejected=rejected_of(destination, attribution),
+        campaign_name=campaign_name,
+    )
     return Request(
         method=destination.method,
         url=expand_url(destination.url, values),
         body=None if destination.body is None else expand_body(destination.body, values),
     )
+
+
+def _is_its_own(destination: Destination, touch: Touch) -> bool:
+    return destination.campaign_id in {None, touch.campaign_id} and destination.network in {
+        None,
+        touch.network,
+    }
 
 
 def postback_id(destination_id: str, conversion_id: str, revision: int) -> str:

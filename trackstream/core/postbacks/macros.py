@@ -6,17 +6,25 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, TypeAlias
 
+import msgspec
+
+from trackstream.core.identifiers import CLICK, DEVICES, FINGERPRINT
 from trackstream.core.texts import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from trackstream.core.records import Attribution
+    from trackstream.core.records import Attribution, Candidate, Earlier
 
-__all__ = ["MACROS", "Value", "event_of", "values_of", "written"]
+__all__ = ["FRAUD", "MACROS", "REJECTED", "Value", "event_of", "values_of", "written"]
 
 Value: TypeAlias = str | int | Decimal | None
 """Text, an exact number, or nothing."""
+
+FRAUD = "fraud:"
+"""What the verdict on a candidate begins with that a fraud rule has rejected; its name follows."""
+REJECTED = "rejected"
+"""The method that whoever is told of a rejection is told."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -31,15 +39,32 @@ def event_of(attribution: Attribution) -> str:
     return attribution.event
 
 
-def values_of(attribution: Attribution, *, campaign_name: str | None = None) -> dict[str, Value]:
+def values_of(
+    attribution: Attribution,
+    *,
+    rejected: Candidate | None = None,
+    campaign_name: str | None = None,
+) -> dict[str, Value]:
     """Every macro's value.
 
     Args:
         attribution: What was decided.
+        rejected: The candidate whose network is told that it was rejected: it speaks in place of
+            the touch that got the credit, and nothing is said of that one.
         campaign_name: The campaign's name for people, as its tracking link was registered; else
             the touch's `utm_campaign` is taken for it.
     """
+    if rejected is not None:
+        attribution = msgspec.structs.replace(
+            attribution, touch=rejected.touch, confidence=rejected.confidence
+        )
     found: dict[str, Value] = {name: read(attribution) for name, read in _PLAIN.items()}
+    if rejected is not None:
+        found |= {
+            "method": REJECTED,
+            "match_type": rejected.match_type,
+            "rejection_reason": _reason(rejected),
+        }
     found["campaign"] = campaign_name or found["campaign"]
     for name, read_ms in _TIMES.items():
         at_ms = read_ms(attribution)
@@ -107,11 +132,41 @@ def _rejection_reason(attribution: Attribution) -> Value:
     """Why the strongest candidate got no credit, where nobody did."""
     if attribution.touch is not None or not attribution.candidates:
         return None
-    return attribution.candidates[0].verdict or None
+    return _reason(attribution.candidates[0])
+
+
+def _reason(candidate: Candidate) -> str | None:
+    return candidate.verdict.removeprefix(FRAUD) or None
 
 
 def _install_ms(attribution: Attribution) -> int | None:
-    return attribution.at_ms if attribution.kind == "install" else attribution.inherited_at_ms
+    """When the app was installed, as `raw_data_export` has it.
+
+    Of what inherits from an install that one's; else the latest install before it of its device,
+    else of its person: as `core.matching.decide` has it of what an event inherits.
+    """
+    if attribution.kind == "install":
+        return attribution.at_ms
+    earlier = {one.conversion_id: one for one in attribution.earlier}
+    source = earlier.get(attribution.inherited_from or "")
+    if source is None and attribution.inherited_at_ms is not None:
+        return attribution.inherited_at_ms
+    if source is not None and source.kind == "install":
+        return source.at_ms
+    own = set(attribution.identifiers)
+    is_web = attribution.conversion is not None and attribution.conversion.web
+
+    def nearness(one: Earlier) -> int:
+        shared = own.intersection(one.identifiers)
+        if any(each.startswith(DEVICES) for each in shared):
+            return 2
+        if is_web:
+            return int(any(each.startswith("cookie:") for each in shared))
+        return int(not all(each.startswith((CLICK, FINGERPRINT)) for each in one.identifiers))
+
+    near = ((nearness(one), one.at_ms) for one in attribution.earlier if one.kind == "install")
+    _, at_ms = max((one for one in near if one[0]), default=(0, None))
+    return at_ms
 
 
 def _click_ms(attribution: Attribution) -> int | None:

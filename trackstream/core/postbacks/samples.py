@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trackstream.core.records import Attribution, Touch
+from trackstream.core.records import Attribution, Candidate, Touch
 
 if TYPE_CHECKING:
     from trackstream.core.postbacks.destinations import Destination
@@ -16,6 +16,8 @@ _HOUR_MS = 3_600_000
 
 def sample(destination: Destination, *, event: str, at_ms: int) -> Attribution:
     """A conversion of the destination's app, campaign and network, in which every macro speaks.
+
+    For a destination that is told of rejections, one whose click was rejected.
 
     Args:
         destination: Who is to be told.
@@ -48,10 +50,19 @@ def sample(destination: Destination, *, event: str, at_ms: int) -> Attribution:
         event_id=f"test-{at_ms}",
         at_ms=at_ms,
         decided_at_ms=at_ms,
-        method="click_deterministic",
+        method="organic" if destination.rejected else "click_deterministic",
         confidence=1.0,
-        touch=touch,
-        identifier="click:test-click",
+        touch=None if destination.rejected else touch,
+        identifier=None if destination.rejected else "click:test-click",
+        candidates=[
+            Candidate(
+                touch=touch,
+                identifier="click:test-click",
+                match_type="click_deterministic",
+                confidence=1.0,
+                verdict="fraud:click_flooding" if destination.rejected else "chosen",
+            )
+        ],
         inherited_at_ms=None if event == "install" else at_ms - _HOUR_MS // 2,
         rules_version="test",
         country="DE",

@@ -12,6 +12,7 @@ from trackstream.core.records.decided import Attribution, Candidate, Credit, Ear
 from trackstream.core.records.identity import (
     Answer,
     Claim,
+    Claimed,
     Conversion,
     Link,
     Outcome,
@@ -28,6 +29,7 @@ __all__ = [
     "Campaign",
     "Candidate",
     "Claim",
+    "Claimed",
     "Context",
     "Conversion",
     "Credit",

@@ -5,7 +5,17 @@ from __future__ import annotations
 from trackstream.core.records.base import Record
 from trackstream.core.records.sent import Campaign
 
-__all__ = ["Answer", "Claim", "Conversion", "Link", "Outcome", "Prior", "Probe", "Touch"]
+__all__ = [
+    "Answer",
+    "Claim",
+    "Claimed",
+    "Conversion",
+    "Link",
+    "Outcome",
+    "Prior",
+    "Probe",
+    "Touch",
+]
 
 
 class Touch(Record, frozen=True, kw_only=True):
@@ -114,6 +124,15 @@ class Outcome(Record, frozen=True, kw_only=True):
     revision: int
     method: str
     touch: Touch | None = None
+    confidence: float = 1.0
+
+
+class Claimed(Record, frozen=True, kw_only=True):
+    """A touch that came from the device of an install."""
+
+    touch_id: str
+    kind: str
+    at_ms: int
 
 
 class Claim(Record, frozen=True, kw_only=True):
@@ -123,8 +142,7 @@ class Claim(Record, frozen=True, kw_only=True):
     identifier: str
     conversion_id: str
     """The install's."""
-    claimed: dict[str, int]
-    """When each was, epoch milliseconds, by its id."""
+    claimed: list[Claimed]
 
 
 class Prior(Record, frozen=True, kw_only=True):
@@ -137,6 +155,7 @@ class Prior(Record, frozen=True, kw_only=True):
     """0: not decided yet."""
     method: str | None = None
     touch: Touch | None = None
+    confidence: float = 1.0
 
 
 class Answer(Record, frozen=True, kw_only=True):
@@ -149,5 +168,5 @@ class Answer(Record, frozen=True, kw_only=True):
     touches: list[Touch] = []
     links: list[str] = []
     priors: list[Prior] = []
-    claimed: dict[str, int] = {}
+    claimed: list[Claimed] = []
     """Touches that are known to be of other devices; see `Claim`."""

@@ -110,7 +110,7 @@ fact_sessions = Table(
     text("person", required=True),
     text("subject", required=True),
     text("status", required=True),
-    text("merged_into"),
+    Column("merged_into", Text, comment="the session that has its events; never itself merged"),
     text("client_session_id"),
     time("started_at", required=True),
     time("ended_at", required=True),
@@ -148,6 +148,12 @@ fact_sessions = Table(
     ),
     Index(None, "app_id", "started_at"),
     Index(None, "app_id", "person", "started_at"),
+)
+Index(
+    None,
+    fact_sessions.c.app_id,
+    fact_sessions.c.merged_into,
+    postgresql_where=fact_sessions.c.merged_into.is_not(None),
 )
 
 
@@ -266,6 +272,8 @@ dim_campaigns = Table(
     text("utm_medium"),
     time("first_seen_at", required=True),
     time("last_seen_at", required=True),
+    # As of people.
+    *map(time, ("channel_at", "network_at", "utm_source_at", "utm_medium_at")),
 )
 
 rejected = Table(

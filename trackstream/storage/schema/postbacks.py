@@ -39,6 +39,7 @@ postback_destinations = Table(
     Column("sealed_secret", LargeBinary, comment="AES-256-GCM; none: not signed"),
     time("created_at", required=True),
     time("disabled_at"),
+    Column("rejected", Boolean, nullable=False, comment="told of rejected touches, nothing else"),
 )
 
 postbacks = Table(

@@ -57,6 +57,8 @@ links = Table(
     text("deep_link"),
     time("expires_at"),
     time("created_at", required=True),
+    Column("overridable", ARRAY(Text), nullable=False, comment="what a click may name otherwise"),
+    CheckConstraint("overridable <@ ARRAY['channel', 'network', 'ad_group']", name="overridable"),
 )
 
 directory_version = Table(

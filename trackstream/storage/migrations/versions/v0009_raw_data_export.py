@@ -39,14 +39,25 @@ def _identifier(kind: str) -> str:
     )"""  # noqa: S608 - a kind of ours
 
 
-VIEW = f"""
-CREATE VIEW raw_data_export AS
+_INSTALL_TIME = "CASE WHEN source.kind = 'install' THEN source.converted_at END"
+
+
+def view(install_time: str = _INSTALL_TIME, more: str = "", columns: str = "") -> str:
+    """The statement that makes it, or replaces it.
+
+    Args:
+        install_time: Of what is no install: when the app was installed.
+        more: Further joins, which that needs.
+        columns: Further ones, each after a comma: a view is replaced by one with more at its end.
+    """
+    return f"""
+CREATE OR REPLACE VIEW raw_data_export AS
 SELECT
     mine.app_id,
     mine.touch_kind AS attributed_touch_type,
     mine.touched_at AS attributed_touch_time,
-    CASE WHEN mine.kind = 'install' THEN mine.converted_at
-        WHEN source.kind = 'install' THEN source.converted_at END AS install_time,
+    CASE WHEN mine.kind = 'install' THEN mine.converted_at ELSE {install_time} END
+        AS install_time,
     mine.converted_at AS event_time,
     mine.event AS event_name,
     event.properties AS event_value,
@@ -98,7 +109,7 @@ SELECT
     mine.event_id,
     mine.click_id,
     mine.revision,
-    mine.rules_version
+    mine.rules_version{columns}
 FROM attributions AS mine
 JOIN attribution_revisions AS revision USING (app_id, conversion_id, revision)
 LEFT JOIN attributions AS source
@@ -146,12 +157,13 @@ LEFT JOIN LATERAL (
     WHERE starts_with(one ->> 'verdict', 'fraud:')
     ORDER BY (one #>> '{{touch,at_ms}}')::bigint DESC, one #>> '{{touch,touch_id}}' LIMIT 1
 ) AS refused ON true
+{more}
 """  # noqa: S608 - names of our schema
 
 
 def upgrade() -> None:
     """Create the view."""
-    op.execute(VIEW)
+    op.execute(view())
 
 
 def downgrade() -> None:

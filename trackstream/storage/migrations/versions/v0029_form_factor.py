@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from alembic import op
 
-from trackstream.storage.migrations.versions import v0009_raw_data_export as export
+from trackstream.storage.migrations.versions.v0009_raw_data_export import view
+from trackstream.storage.migrations.versions.v0026_install_time import INSTALL_TIME, INSTALLED
 
-revision = "0024"
-down_revision = "0023"
+revision = "0029"
+down_revision = "0028"
 branch_labels = None
 depends_on = None
 
@@ -18,21 +19,18 @@ COMMENT ON COLUMN fact_events.form_factor IS {_SAID};
 ALTER TABLE fact_sessions ADD form_factor TEXT;
 COMMENT ON COLUMN fact_sessions.form_factor IS {_SAID};
 """
-_DROP = "DROP VIEW raw_data_export"
-_BRAND = "    event.device_brand,\n"
-_VIEW = export.VIEW.replace(_BRAND, f"    event.form_factor AS device_category,\n{_BRAND}")
+_CATEGORY = ",\n    event.form_factor AS device_category"
 
 
 def upgrade() -> None:
     """Add the columns; events and sessions that are there have none."""
     op.execute(_COLUMNS)
-    op.execute(_DROP)
-    op.execute(_VIEW)
+    op.execute(view(INSTALL_TIME, INSTALLED, _CATEGORY))
 
 
 def downgrade() -> None:
     """Drop them, data included."""
-    op.execute(_DROP)
-    op.execute(export.VIEW)
+    op.execute("DROP VIEW raw_data_export")
+    op.execute(view(INSTALL_TIME, INSTALLED))
     op.execute("ALTER TABLE fact_events DROP form_factor")
     op.execute("ALTER TABLE fact_sessions DROP form_factor")
