@@ -135,6 +135,8 @@ def test_what_was_refused_is_listed_shown_and_replayed_once(
     assert [one["rejected_id"] for one in rows("list", "--reason", "no_identifier")] == ["r-bad"]
     assert [one["rejected_id"] for one in rows("list", "--stage", "enrich")] == ["raw-0-7"]
     assert [one["rejected_id"] for one in rows("list", "--since", "2025-08-01")] == ["r-other"]
+    for since, found in (("14:00:00+02:00", 5), ("12:00:00Z", 5), ("12:00:00.001Z", 1)):
+        assert len(rows("list", "--since", f"2025-07-10T{since}")) == found
     assert "missing_field, no_identifier" in invoke("list", "--app", "shop").stdout
     assert invoke("list", "--reason", "bad_mood").exit_code == 2
     assert '"user_id": "u1"' in invoke("show", "r-good").stdout
@@ -165,7 +167,8 @@ def test_what_was_refused_is_listed_shown_and_replayed_once(
     assert [one.events[0].event_id for one in envelopes if one not in posted] == ["e-raw"]
     (again,) = asyncio.run(written(settings, "rejected"))
     assert isinstance(again, Rejected)
-    assert (again.payload, again.origin) == (b'{"event":"view"}', "/v1/event")
+    assert json.loads(again.payload) == {"event": "view", "event_id": "rejected:r-bad"}
+    assert again.origin == "/v1/event"
 
 
 def resent(document: object, origin: str, **seen: str | None) -> Any:
@@ -189,8 +192,10 @@ def test_a_body_that_comes_later_keeps_the_devices_clock_and_address() -> None:
     assert resent(call, "/v1/track", ip="192.0.2.9", user_agent="a") == {
         "userId": "u",
         "sentAt": AT_MS + HOUR_MS,
+        "timestamp": "2025-07-10T12:00:00Z",
         "context": {"ip": "192.0.2.9", "userAgent": "a"},
     }
+    assert resent({"userId": "u"}, "/v1/track") == {"userId": "u", "timestamp": AT_MS}
     assert resent({"batch": [call]}, "/v1/batch")["batch"][0]["sentAt"] == AT_MS + HOUR_MS
     assert resent({"sent_at": "soon", "event": "x"}, "/v1/event")["sent_at"] == "soon"
     assert resent([1], "/v1/event") == [1]

@@ -148,12 +148,15 @@ def test_no_value_whatever_keeps_an_amount_from_being_read(value: object) -> Non
 
 def test_revenue_is_the_first_of_its_names() -> None:
     stated = '{"revenue": 49.99, "total": 60, "currency": "eur"}'
-    assert revenue("purchase", stated) == (49_990_000, "EUR")
-    assert revenue("purchase", '{"total": "60", "currency": 7}') == (60_000_000, None)
-    assert revenue("purchase", '{"price": 5}') == (None, None)
+    assert revenue("purchase", stated)[:2] == (49_990_000, "EUR")
+    assert revenue("purchase", '{"total": "60", "currency": 7}')[:2] == (60_000_000, None)
+    assert revenue("purchase", '{"price": 5}')[:2] == (None, None)
     for nothing in ("{}", "[]", "broken"):
-        assert revenue("purchase", nothing) == (None, None)
-    assert revenue("purchase", '{"revenue": true, "total": null, "value": 2}') == (2_000_000, None)
+        assert revenue("purchase", nothing)[:2] == (None, None)
+    assert revenue("purchase", '{"revenue": true, "total": null, "value": 2}')[:2] == (
+        2_000_000,
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -173,9 +176,9 @@ def test_revenue_is_the_first_of_its_names() -> None:
 def test_what_an_amount_means_depends_on_the_event(event: str, sign: int, names: set[str]) -> None:
     for name in ("revenue", "total", "value"):
         amount = (sign * 2_000_000, None)
-        assert revenue(event, f'{{"{name}": 2}}') == (amount if name in names else (None, None))
-        assert revenue(event, f'{{"{name}": 2}}', declared=True) == amount
-    assert revenue(event, '{"total": -2}', declared=True) == (-2_000_000, None)
+        assert revenue(event, f'{{"{name}": 2}}')[:2] == (amount if name in names else (None, None))
+        assert revenue(event, f'{{"{name}": 2}}', declared=True)[:2] == amount
+    assert revenue(event, '{"total": -2}', declared=True)[:2] == (-2_000_000, None)
 
 
 @pytest.mark.parametrize(
@@ -183,4 +186,4 @@ def test_what_an_amount_means_depends_on_the_event(event: str, sign: int, names:
     [("usd", "USD"), ("ßßß", None), ("ŉŉŉ", None), ("EURO", None), ("E R", None), ("ÄÖÜ", None)],
 )
 def test_a_currency_is_three_letters_of_ascii(code: str, known: str | None) -> None:
-    assert revenue("purchase", f'{{"revenue": 5, "currency": "{code}"}}') == (5_000_000, known)
+    assert revenue("purchase", f'{{"revenue": 5, "currency": "{code}"}}')[:2] == (5_000_000, known)

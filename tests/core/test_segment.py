@@ -103,9 +103,10 @@ def test_an_apps_devices_are_identifiers() -> None:
     context = event.context
     assert context is not None
     assert (context.device_model, context.device_manufacturer) == ("iPhone15,2", "Apple")
+    assert context.device_type == "ios"
     assert (context.os_name, context.os_version, context.app_version) == ("iOS", "17.5", "2.1")
     extra = json.loads(context.extra or "")
-    assert extra["device"] == {"adTrackingEnabled": True, "type": "ios", "token": "push"}
+    assert extra["device"] == {"adTrackingEnabled": True, "token": "push"}
     android = accepted(app("Played", device={"id": "d-1", "advertisingId": "A-D"}))
     assert (android.device_id, android.gaid, android.idfa) == ("d-1", "A-D", None)
     limited = {"id": "d-1", "advertisingId": "A-D", "adTrackingEnabled": False}

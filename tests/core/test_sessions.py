@@ -6,6 +6,7 @@ import json
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -59,13 +60,21 @@ def reference(events: list[RawEvent], rules: Rules) -> list[dict[str, Any]]:
                 break
             slot.append(one)
         too_long = slot[-1].timestamp_ms - first.timestamp_ms > rules.session_cap_ms
-        last = next((e.campaign for e in reversed(timed[-1]) if e.campaign), None)
-        another = rules.session_per_campaign and event.campaign not in (None, last)
+        another = rules.session_per_campaign and is_another(event.campaign, timed[-1])
         if gap or another or (new_slot and too_long):
             timed.append([event])
         else:
             timed[-1].append(event)
     return sorted((summed(one) for one in [*held, *timed]), key=in_time)
+
+
+def is_another(campaign: Campaign | None, session: list[RawEvent]) -> bool:
+    """Whether it is not the last one, or has a kind of click id that the session has not."""
+    named = [e.campaign for e in session if e.campaign]
+    if campaign is None or not named:
+        return campaign is not None
+    kinds = {kind for one in named for kind in one.click_ids}
+    return campaign.campaign_id != named[-1].campaign_id or not campaign.click_ids.keys() <= kinds
 
 
 def in_time(one: dict[str, Any]) -> tuple[int, int, int]:
@@ -127,7 +136,14 @@ TIMES = st.lists(
 )
 KINDS = st.sampled_from(["page_view", "page_view", "purchase", "sign_up", "scroll"])
 PROPERTIES = st.sampled_from(["{}", '{"value":3,"currency":"EUR"}', '{"value":1,"currency":"USD"}'])
-CAMPAIGNS = st.sampled_from([None, None, Campaign(campaign_id="a"), Campaign(campaign_id="b")])
+CAMPAIGNS = st.sampled_from(
+    [
+        *(None, None, None),
+        *(Campaign(campaign_id="a"), Campaign(campaign_id="b")),
+        Campaign(campaign_id="a", click_ids={"gclid": "1"}),
+        Campaign(campaign_id="a", click_ids={"fbclid": "2"}),
+    ]
+)
 
 
 @st.composite
@@ -261,6 +277,25 @@ def test_another_click_on_the_same_campaign_begins_no_session() -> None:
     events = [page(n, START + n, campaign=one) for n, one in enumerate(clicks)]
     state, _ = apply(None, envelope(*events), 0, PER_CAMPAIGN)
     assert len(state.sessions) == 1
+
+
+def test_another_networks_click_begins_a_session_though_nothing_else_names_it() -> None:
+    def named(*kinds: str) -> Campaign:
+        return Campaign(click_ids={kind: f"{kind}-{len(kinds)}" for kind in kinds})
+
+    stripped = Campaign(campaign_id="a")
+    tagged = msgspec.structs.replace(stripped, click_ids={"gclid": "1"})
+    for campaigns, count in (
+        ([named("gclid"), named("gclid")], 1),
+        ([named("gclid"), named("fbclid")], 2),
+        ([named("gclid"), named("fbclid"), named("gclid")], 3),
+        ([named("gclid", "gbraid"), named("gclid")], 1),
+        ([tagged, stripped, tagged], 1),
+        ([stripped, tagged], 2),
+    ):
+        events = [page(n, START + n * 600_000, campaign=one) for n, one in enumerate(campaigns)]
+        state, _ = apply(None, envelope(*events), 0, PER_CAMPAIGN)
+        assert len(state.sessions) == count, campaigns
 
 
 def test_a_campaign_after_events_without_one_begins_a_session_if_the_rules_say_so() -> None:

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.visiting import GAP, NOW, START, apply, envelope, page, run
-from trackstream.core.records import Context, Referral, Session
+from trackstream.core.records import Context, RawEvent, Referral, Session
 from trackstream.core.rules import DEFAULT, Rules
+from trackstream.core.segment import parse_message
+from trackstream.core.validation import ParsedEvent
 from trackstream.core.visits import due_ms, passed
 
 moments = st.lists(
@@ -297,3 +299,34 @@ def test_who_denies_tracking_is_not_found_by_network_and_system(
     rules = Rules(probabilistic_needs_consent=needed)
     _, out = apply(None, envelope(msgspec.structs.replace(install, context=context)), 0, rules)
     assert any(probe.identifier.startswith("fp:") for probe in out.probes) is asked
+
+
+def test_a_session_is_of_the_form_factor_that_its_first_known_device_has() -> None:
+    told = Context(os_name="iOS", device_model="iPad13,4")
+    events = [page(1, START), page(2, START + 1, context=told)]
+    events.append(page(3, START + 2, context=Context(device_type="phone")))
+    _, out = apply(None, envelope(*events), 0)
+    (session,) = out.sessions
+    assert (session.form_factor, session.device_model) == ("tablet", "iPad13,4")
+    assert [one.form_factor for one in out.events] == [None, "tablet", "phone"]
+
+
+def screen(n: int, properties: str, url: str | None = None) -> RawEvent:
+    return page(n, START + n, "screen_view", properties=properties, context=Context(page_url=url))
+
+
+def test_a_session_in_an_app_begins_and_ends_with_the_names_of_screens() -> None:
+    parsed = parse_message(
+        {"type": "screen", "name": "Home", "anonymousId": "c", "timestamp": START},
+        kind=None, received_at_ms=NOW, sent_at_ms=None, new_id=lambda: "home",
+    ).result  # fmt: skip
+    assert isinstance(parsed, ParsedEvent)
+    cart = screen(2, '{"name": " Cart "}')
+    mute = [screen(3, '{"name": 7}'), screen(4, "{}"), screen(5, '{"name": ""}')]
+    unseen = page(6, START + 6, "view", properties='{"name": "Shoe"}', context=None)
+    _, out = apply(None, envelope(parsed.event, cart, *mute, unseen), 0)
+    (session,) = out.sessions
+    assert (session.entry_page, session.exit_page, session.page_views) == ("Home", "Cart", 5)
+    _, out = apply(None, envelope(cart, screen(7, '{"name": "Pay"}', "app://pay")), 0)
+    (session,) = out.sessions
+    assert (session.entry_page, session.exit_page) == ("Cart", "app://pay")

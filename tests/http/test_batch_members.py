@@ -1,7 +1,9 @@
 """What a batch says of all its messages, and what of nothing that anybody reads."""
 
+import gzip
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.http.service import EVENT, Service, refused
@@ -63,3 +65,36 @@ async def test_a_batch_may_have_empty_members(service: Service) -> None:
     assert (await service.post("/v1/batch", empty)).status == 201
     empty = {"batch": [TRACK], "context": None, "userId": "", "events": []}
     assert (await service.post("/v1/batch", empty)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "document", "ids"),
+    [
+        ("/v1/batch", {"events": [EVENT, {**EVENT, "event_id": "own"}], "odd": 1}, ["k:0", "own"]),
+        ("/v1/batch", {"batch": [{"type": "track", "userId": "u"}], "userId": "u"}, ["k:0"]),
+        ("/v1/event", {"event": "view"}, ["k"]),
+        ("/v1/track", {"event": "view"}, ["k"]),
+    ],
+)
+async def test_a_refused_request_keeps_the_ids_of_its_idempotency_key(
+    service: Service, path: str, document: dict[str, Any], ids: list[str]
+) -> None:
+    await service.post(path, document, headers={"Idempotency-Key": "k"})
+    [record] = [one for _, one in service.sink.records("rejected")]
+    assert isinstance(record, Rejected)
+    kept = msgspec.json.decode(record.payload)
+    events = kept.get("events") or kept.get("batch") or [kept]
+    assert [one.get("event_id") or one.get("messageId") for one in events] == ids
+
+
+async def test_a_refused_request_that_is_long_but_compressed_is_kept_whole(
+    service: Service,
+) -> None:
+    body = gzip.compress(msgspec.json.encode({"events": [EVENT] * 10_000}))
+    headers = {"Idempotency-Key": "k", "Content-Encoding": "gzip"}
+    await refused(
+        await service.post("/v1/batch", data=body, headers=headers), 413, "too_many_events"
+    )
+    [record] = [one for _, one in service.sink.records("rejected")]
+    assert isinstance(record, Rejected)
+    assert record.payload == body

@@ -76,6 +76,7 @@ def a_full_event() -> Event:
         os_version="6",
         device_brand="B",
         device_model="M",
+        form_factor="desktop",
         bot=True,
         country="DE",
         region="Berlin",

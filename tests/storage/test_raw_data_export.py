@@ -124,6 +124,7 @@ def test_an_install_with_all_that_is_known_of_it(
         "2001:db8::1",
         None,
     ]
+    assert given(row, "device_category") == ["desktop"]
     assert given(row, "platform", "device_brand", "device_model", "os_version", "app_version") == [
         "linux",
         "B",

@@ -29,6 +29,7 @@ def test_a_phone(parser: UaParser) -> None:
         os_version="13",
         device_brand="Google",
         device_model="Pixel 7",
+        form_factor="phone",
     )
 
 

@@ -124,6 +124,7 @@ def test_an_event_is_kept_with_everything_it_says(warehouse: Warehouse) -> None:
         "os_version": "6",
         "device_brand": "B",
         "device_model": "M",
+        "form_factor": "desktop",
         "bot": True,
         "country": "DE",
         "region": "Berlin",
@@ -273,8 +274,9 @@ def test_of_a_session_the_newest_revision_is_kept(warehouse: Warehouse) -> None:
     [row] = warehouse.rows("SELECT * FROM fact_sessions")
     assert (row["revision"], row["event_count"], row["status"]) == (2, 5, "closed")
     assert (row["campaign_id"], row["utm_source"], row["started_at"]) == ("cmp", "s", _AT)
-    warehouse.write(a_session("s", 3, revenue_micros={"EUR": 1}))
+    warehouse.write(a_session("s", 3, revenue_micros={"EUR": 1}, form_factor="tv"))
     [row] = warehouse.rows("SELECT * FROM fact_sessions")
+    assert row["form_factor"] == "tv"
     assert (row["revision"], row["revenue"], row["campaign_id"]) == (3, Decimal("0.000001"), None)
 
 

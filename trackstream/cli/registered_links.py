@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trackstream.cli.base import example
+from trackstream.cli.moments import MOMENT
 from trackstream.cli.output import json_option, moment, show
 
 if TYPE_CHECKING:
@@ -63,21 +64,17 @@ def links() -> None:
 @click.option("--app", "app_id", help="Whose link; else TRACKSTREAM_APP_ID.")
 @click.option(
     "--expires",
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
-    help="When it stops leading anywhere (410), in UTC.",
+    "expires_at_ms",
+    type=MOMENT,
+    help="When it stops leading anywhere (410); in UTC without an offset.",
 )
 @json_option
 def create(
-    campaign_id: str, app_id: str | None, expires: Any, *, as_json: bool, **rest: Any
+    campaign_id: str, app_id: str | None, expires_at_ms: int | None, *, as_json: bool, **rest: Any
 ) -> None:
     """Create a link for the campaign CAMPAIGN_ID; collectors know it within some seconds."""
-    from datetime import UTC
-
     from trackstream.cli.registered import registry
 
-    expires_at_ms = None
-    if expires is not None:
-        expires_at_ms = int(expires.replace(tzinfo=UTC).timestamp()) * 1000
     with registry() as (there, own_app):
         link = there.create_link(
             app_id=app_id or own_app,

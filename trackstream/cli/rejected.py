@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from trackstream.cli.base import Problem, example
 from trackstream.cli.database import database
+from trackstream.cli.moments import MOMENT
 from trackstream.cli.output import harmless, json_option, moment, show
 
 if TYPE_CHECKING:
@@ -36,8 +36,9 @@ def _filters(command: _Command) -> _Command:
     for option in (
         click.option(
             "--since",
-            type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
-            help="Refused since then, in UTC.",
+            "since_ms",
+            type=MOMENT,
+            help="Refused since then; in UTC without an offset.",
         ),
         click.option("--stage", type=click.Choice(_STAGES), help="Refused by this stage."),
         click.option("--reason", help="With this reason, such as missing_field."),
@@ -164,7 +165,7 @@ def _wanted(
     app_id: str | None,
     reason: str | None,
     stage: str | None,
-    since: datetime | None,
+    since_ms: int | None,
     waiting: bool,
 ) -> Wanted:
     from trackstream.core.reasons import Reason
@@ -176,7 +177,7 @@ def _wanted(
         app_id=app_id,
         reason=reason,
         stage=stage,
-        since_ms=int(since.replace(tzinfo=UTC).timestamp()) * 1000 if since else None,
+        since_ms=since_ms,
         waiting=waiting,
     )
 

@@ -8,14 +8,14 @@ of arrival; sessions are then cut out of them (`core.sessions`), again and again
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from trackstream.core.money import within_64_bits
 from trackstream.core.records import Campaign
 from trackstream.core.rules import HOUR_MS
-from trackstream.core.texts import cut
+from trackstream.core.texts import clean, cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +27,8 @@ __all__ = ["Cell", "Moment", "cell_of", "inserted", "joined", "mark", "total"]
 
 T = TypeVar("T")
 
-_PAGE_VIEWS = frozenset({"page_view", "screen_view"})
+_SCREEN_VIEW = "screen_view"
+_PAGE_VIEWS = frozenset({"page_view", _SCREEN_VIEW})
 _CELLS_PER_CAP = 24
 _URL_BYTES = 1_024
 _NAME_BYTES = 256
@@ -43,10 +44,19 @@ Moment = tuple[int, int]
 """(time in ms by the device's clock, hash of the event id): orders events of one ms, too."""
 
 
-Device = tuple[str | None, str | None, str | None]
-"""Browser, operating system, model."""
+Device = tuple[str | None, str | None, str | None, str | None]
+"""Browser, operating system, model, form factor."""
 Where = tuple[str | None, str | None]
 """Country, city."""
+
+
+class _Screen(msgspec.Struct):
+    """What of a screen's properties is read."""
+
+    name: Any = None
+
+
+_SCREENS = msgspec.json.Decoder(_Screen)
 
 
 class Cell(msgspec.Struct, frozen=True, array_like=True):
@@ -61,7 +71,7 @@ class Cell(msgspec.Struct, frozen=True, array_like=True):
     revenue_micros: dict[str, int] = {}
     """By currency; an unknown one is the empty text."""
     entry: tuple[int, int, str] | None = None
-    """(time, hash, URL) of the first page."""
+    """(time, hash, URL) of the first page; of an app's screen, its name."""
     exit: tuple[int, int, str] | None = None
     campaign: tuple[int, int, Campaign] | None = None
     """The first campaign that is named."""
@@ -87,10 +97,11 @@ def cell_of(event: Event, *, at: Moment, converted: bool, names_user: str | None
         converted: Whether the rules call it a conversion.
         names_user: The user that the event itself names.
     """
-    page = event.context.page_url if event.context else None
     seen = event.event in _PAGE_VIEWS
-    visit = (*at, cut(page, _URL_BYTES)) if seen and page else None
-    device = (_named(event.browser), _named(event.os_name), _named(event.device_model))
+    page = _page(event) if seen else None
+    visit = (*at, cut(page, _URL_BYTES)) if page else None
+    names = (_named(event.browser), _named(event.os_name), _named(event.device_model))
+    device = (*names, event.form_factor)
     where = (_named(event.country), _named(event.city))
     return Cell(
         start=at,
@@ -106,6 +117,18 @@ def cell_of(event: Event, *, at: Moment, converted: bool, names_user: str | None
         bot=event.bot,
         user=(*at, names_user) if names_user is not None else None,
     )
+
+
+def _page(event: Event) -> str | None:
+    """The page's URL; of a screen, which has none, its name, as Segment's screen calls have it."""
+    url = event.context.page_url if event.context else None
+    if url or event.event != _SCREEN_VIEW or event.properties == "{}":
+        return url
+    try:
+        name = _SCREENS.decode(event.properties).name
+    except msgspec.DecodeError:
+        return None
+    return clean(name).strip() if isinstance(name, str) else None
 
 
 def _named(text: str | None) -> str | None:

@@ -1,8 +1,8 @@
 """An event's `context`: what the sender knows of its app, device and page.
 
-    app      version              os        name, version
-    device   model, manufacturer  screen    width, height
-    page     url, referrer, title sdk       text, or name and version
+    app      version                        os        name, version
+    device   model, manufacturer, type      screen    width, height
+    page     url, referrer, title           sdk       text, or name and version
     locale, timezone, consent (true and false by purpose), ip, user_agent
 
 Whatever else is in it, at either level, is kept as it stands in `extra`; addresses are not.
@@ -13,13 +13,16 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from trackstream.core.reasons import Reason
 from trackstream.core.records import Context
+from trackstream.core.texts import json_text
 
 if TYPE_CHECKING:
     from trackstream.core.fields import Fields
 
-__all__ = ["MAX_PIXELS", "MAX_URL_CHARS", "context_of", "sender_of"]
+__all__ = ["MAX_PIXELS", "MAX_URL_CHARS", "context_of", "noted", "sender_of"]
 
 MAX_URL_CHARS = 8_192
 MAX_PIXELS = 100_000
@@ -35,7 +38,7 @@ _ADDRESSES = frozenset({"ip", "ipaddress", "clientip", "remoteip", "remoteaddr",
 _KNOWN_WITHIN = {
     "app": frozenset({"version"}),
     "os": frozenset({"name", "version"}),
-    "device": frozenset({"model", "manufacturer"}),
+    "device": frozenset({"model", "manufacturer", "type"}),
     "screen": frozenset({"width", "height"}),
     "page": frozenset({"url", "referrer", "title"}),
 }
@@ -66,6 +69,7 @@ def context_of(fields: Fields | None, unknown: dict[str, Any]) -> Context | None
         os_version=os.text("version", 64) if os else None,
         device_model=device.text("model", 128) if device else None,
         device_manufacturer=device.text("manufacturer", 128) if device else None,
+        device_type=device.text("type", 64) if device else None,
         locale=fields.text("locale", 64),
         timezone=fields.text("timezone", 64),
         screen_width=screen.whole("width", MAX_PIXELS) if screen else None,
@@ -77,6 +81,19 @@ def context_of(fields: Fields | None, unknown: dict[str, Any]) -> Context | None
         consent=fields.flags("consent"),
         extra=text,
     )
+
+
+def noted(context: Context | None, name: str, problems: dict[str, str]) -> Context:
+    """The context with what is wrong with an accepted event, by field, kept in its `extra`.
+
+    Args:
+        context: The event's own.
+        name: Under which it is kept, such as `$definition`.
+        problems: Reasons by field.
+    """
+    context = context or Context()
+    extra = msgspec.json.decode(context.extra) if context.extra else {}
+    return msgspec.structs.replace(context, extra=json_text({**extra, name: problems}))
 
 
 def _leave_out_addresses(extra: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ _MOST_CELLS = 512
 def cut(cells: list[Cell], rules: Rules) -> list[list[Cell]]:
     """The sessions of these cells."""
     cuts: list[list[Cell]] = []
-    named: Campaign | None = None
+    named: Campaign | None = None  # with every kind of click id that it has come with
     for cell in cells:
         campaign = cell.campaign[2] if cell.campaign else None
         another = campaign is not None and not _same(campaign, named)
@@ -36,15 +36,27 @@ def cut(cells: list[Cell], rules: Rules) -> list[list[Cell]]:
             named = campaign
         else:
             cuts[-1].append(cell)
-            named = campaign or named
+            named = _both(campaign, named) if rules.session_per_campaign else None
     return cuts
 
 
 def _same(a: Campaign, b: Campaign | None) -> bool:
-    """Whether both are the same campaign; each click on an ad has an id of its own."""
-    return b is not None and msgspec.structs.replace(a, click_ids={}) == msgspec.structs.replace(
-        b, click_ids={}
-    )
+    """Whether a, after b, is the same campaign: its texts are, and it has no new kind of click id.
+
+    Each click on an ad has an id of its own, so only the ids' names are compared; and a site may
+    leave out the ids on its further pages, and no more than that.
+    """
+    return b is not None and a.click_ids.keys() <= b.click_ids.keys() and _texts(a) == _texts(b)
+
+
+def _texts(campaign: Campaign) -> Campaign:
+    return msgspec.structs.replace(campaign, click_ids={}) if campaign.click_ids else campaign
+
+
+def _both(now: Campaign | None, before: Campaign | None) -> Campaign | None:
+    if now is None or before is None:
+        return now or before
+    return msgspec.structs.replace(now, click_ids={**before.click_ids, **now.click_ids})
 
 
 def coarse(cells: list[Cell]) -> list[Cell]:

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from trackstream.core.contexts import noted
 from trackstream.core.fields import Problem
 from trackstream.core.reasons import Reason
-from trackstream.core.records import Context, RawEvent
 from trackstream.core.standard_events import STANDARD_EVENTS
-from trackstream.core.texts import clean, json_text
+from trackstream.core.texts import clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from trackstream.core.records import RawEvent
 
 __all__ = ["TYPES", "Definition", "Definitions", "Mode", "Property", "judge", "marked"]
 
@@ -89,10 +91,7 @@ def judge(definitions: Definitions, name: str, properties: object) -> tuple[Prob
 
 def marked(event: RawEvent, problems: tuple[Problem, ...]) -> RawEvent:
     """The event with these problems kept in its context's `extra`: `$definition`, by field."""
-    context = event.context or Context()
-    extra = msgspec.json.decode(context.extra) if context.extra else {}
-    extra["$definition"] = {one.field: str(one.reason) for one in problems}
-    context = msgspec.structs.replace(context, extra=json_text(extra))
+    context = noted(event.context, "$definition", {one.field: str(one.reason) for one in problems})
     return msgspec.structs.replace(event, context=context)
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trackstream.core.contexts import noted
+from trackstream.core.form_factors import of_device
 from trackstream.core.money import revenue
+from trackstream.core.reasons import Reason
 from trackstream.core.records import Context, Envelope, Event, RawEvent
 from trackstream.core.referrers import classify
 
@@ -37,7 +40,7 @@ def enriched(
     """
     context = raw.context or _NO_CONTEXT
     declared = raw.event in rules.conversion_events
-    amount, currency = revenue(raw.event, raw.properties, declared=declared)
+    money = revenue(raw.event, raw.properties, declared=declared)
     sent_by = classify(context.page_url, context.page_referrer, raw.campaign)
     return Event(
         event_id=raw.event_id,
@@ -54,10 +57,10 @@ def enriched(
         device_id=raw.device_id,
         cookie_id=raw.cookie_id,
         properties=raw.properties,
-        revenue_micros=amount,
-        currency=currency,
+        revenue_micros=money.micros,
+        currency=money.currency,
         campaign=raw.campaign,
-        context=raw.context,
+        context=_noted(raw.context, money.unread) if money.unread else raw.context,
         referral=raw.referral,
         ip=envelope.ip,
         user_agent=envelope.user_agent,
@@ -67,6 +70,7 @@ def enriched(
         os_version=context.os_version or user_agent.os_version,
         device_brand=context.device_manufacturer or user_agent.device_brand,
         device_model=context.device_model or user_agent.device_model,
+        form_factor=_form_factor(context, user_agent),
         bot=user_agent.bot,
         country=place.country,
         region=place.region,
@@ -78,3 +82,13 @@ def enriched(
         asn_organization=place.asn_organization,
         touch=touch,
     )
+
+
+def _noted(context: Context | None, unread: tuple[str, ...]) -> Context:
+    reason = str(Reason.INVALID_PROPERTY)
+    return noted(context, "$money", {f"properties.{name}": reason for name in unread})
+
+
+def _form_factor(context: Context, user_agent: UserAgent) -> str | None:
+    stated = (context.device_type, context.os_name, context.device_model)
+    return of_device(*stated, user_agent.form_factor) if any(stated) else user_agent.form_factor

@@ -31,4 +31,6 @@ class UserAgent(msgspec.Struct, frozen=True, kw_only=True):
     os_version: str | None = None
     device_brand: str | None = None
     device_model: str | None = None
+    form_factor: str | None = None
+    """One of `form_factors.FORM_FACTORS`."""
     bot: bool = False

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-__all__ = ["PURCHASES", "REFUNDS", "micros", "revenue", "within_64_bits"]
+__all__ = ["PURCHASES", "REFUNDS", "Revenue", "micros", "revenue", "within_64_bits"]
 
 _LARGEST = 10**18 - 1
 _DIGITS = 12
@@ -22,6 +22,19 @@ REFUNDS = frozenset({"refund", "Order Refunded"})
 _NOT_PAID = frozenset({"Checkout Started", "Order Updated", "Order Cancelled"})
 """Segment's events of an order that state its `revenue` besides the one that brings it in."""
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+
+
+class Revenue(NamedTuple):
+    """What an event brings in, and what of its statement of that could not be read."""
+
+    micros: int | None = None
+    currency: str | None = None
+    """ISO 4217, in upper case."""
+    unread: tuple[str, ...] = ()
+    """Properties that state an amount or a currency, and are none."""
+
+
+_NOTHING = Revenue()
 
 
 class _Stated(msgspec.Struct):
@@ -69,10 +82,8 @@ def within_64_bits(total: int) -> int:
     return total if -_MOST <= total < _MOST else max(-_MOST, min(_MOST - 1, total))
 
 
-def revenue(
-    event: str, properties: str, *, declared: bool = False
-) -> tuple[int | None, str | None]:
-    """(micros, ISO 4217 code in upper case) that an event brings in; (None, None) if nothing.
+def revenue(event: str, properties: str, *, declared: bool = False) -> Revenue:
+    """What an event brings in.
 
     `revenue` counts whatever the event; `total`, else `value`, only of a purchase or of what the
     app declares a conversion: elsewhere they are a price, or a cart. A refund is negative, however
@@ -85,20 +96,32 @@ def revenue(
         declared: Whether the app's rules declare the event a conversion.
     """
     if properties == "{}" or (event in _NOT_PAID and not declared):
-        return None, None
+        return _NOTHING
     try:
         stated = _DECODER.decode(properties)
     except msgspec.DecodeError:
-        return None, None
-    amounts = [stated.revenue]
+        return _NOTHING
+    amounts = {"revenue": stated.revenue}
     refund = event in REFUNDS
     if declared or refund or event in PURCHASES:
-        amounts += [stated.total, stated.value]
-    for one in amounts:
-        amount = None if one is None else micros(one)
+        amounts |= {"total": stated.total, "value": stated.value}
+    amount: int | None = None
+    unread: list[str] = []
+    for name, value in amounts.items():
+        if value is None or value == "":
+            continue
+        amount = micros(value)
         if amount is not None:
-            return -abs(amount) if refund else amount, _currency(stated.currency)
-    return None, None
+            break
+        unread.append(name)
+    if amount is None and not unread:
+        return _NOTHING
+    currency = _currency(stated.currency)
+    if currency is None and stated.currency not in (None, ""):
+        unread.append("currency")
+    if amount is None:
+        currency = None
+    return Revenue(-abs(amount) if refund and amount else amount, currency, tuple(unread))
 
 
 def _currency(code: object) -> str | None:

@@ -56,6 +56,7 @@ class _Os(_Part, frozen=True):
 class _Device(_Part, frozen=True):
     model: _Text128 = None
     manufacturer: _Text128 = None
+    type: _Text64 = None
 
 
 class _Screen(_Part, frozen=True):
@@ -241,6 +242,7 @@ def _plain_context(stated: _Context) -> Context | None:
         os_version=os.version or None,
         device_model=device.model or None,
         device_manufacturer=device.manufacturer or None,
+        device_type=device.type or None,
         locale=stated.locale or None,
         timezone=stated.timezone or None,
         screen_width=screen.width,

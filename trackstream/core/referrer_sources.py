@@ -1,20 +1,21 @@
 """Who sends visitors: domains and apps by what they are. A domain stands for its subdomains, too.
 
-No list of this kind that a package carries is kept up any more, so this one is our own, and short:
-services that measurably send visitors. Sources: each service's own domain, as its pages redirect to
-it; the AI assistants are those that name themselves in `utm_source` or in the Referer header.
+The table is our own, of November 2026, and short: services that measurably send visitors. Why it is
+none of the published ones is in `docs/decisions/referrers.md`. Sources: each service's own domain,
+as its pages redirect to it; the AI assistants are those that name themselves in `utm_source` or in
+the Referer header.
 """
 
 from __future__ import annotations
 
-__all__ = ["AD_CLICK_IDS", "APPS", "DOMAINS"]
+__all__ = ["AD_CLICK_IDS", "APPS", "DOMAINS", "PATHS"]
 
 _SEARCH = {
     "Google": "com.google.android.googlequicksearchbox",  # its domains are a rule: `referrers`
     "Bing": "bing.com",
     "Yahoo": "yahoo.com yahoo.co.jp",
     "DuckDuckGo": "duckduckgo.com com.duckduckgo.mobile.android",
-    "Yandex": "yandex.ru yandex.com yandex.by yandex.kz yandex.com.tr ya.ru",
+    "Yandex": "yandex.ru yandex.com yandex.by yandex.kz yandex.uz yandex.com.tr ya.ru",
     "Baidu": "baidu.com",
     "Naver": "naver.com",
     "Daum": "daum.net",
@@ -32,9 +33,20 @@ _SEARCH = {
     "Swisscows": "swisscows.com",
     "MetaGer": "metager.org metager.de",
     "Coc Coc": "coccoc.com",
+    "Rambler": "rambler.ru",
+    "Mail.ru Search": "go.mail.ru",
+    "Petal Search": "petalsearch.com",
+    "Dogpile": "dogpile.com",
+    "WebCrawler": "webcrawler.com",
+    "Lycos": "lycos.com",
+    "Presearch": "presearch.com presearch.io",
+    "Lilo": "lilo.org",
+    "Shenma": "sm.cn",
+    "T-Online Suche": "suche.t-online.de",
 }
 _SOCIAL = {
-    "Facebook": "facebook.com fb.com fb.me messenger.com com.facebook.katana com.facebook.orca",
+    "Facebook": "facebook.com fb.com fb.me messenger.com m.me com.facebook.katana "
+    "com.facebook.orca",
     "Instagram": "instagram.com ig.me com.instagram.android",
     "Threads": "threads.net threads.com com.instagram.barcelona",
     "WhatsApp": "whatsapp.com wa.me com.whatsapp",
@@ -50,14 +62,14 @@ _SOCIAL = {
     "Slack": "slack.com com.slack",
     "Mastodon": "mastodon.social mastodon.online mstdn.social org.joinmastodon.android",
     "Bluesky": "bsky.app bsky.social xyz.blueskyweb.app",
-    "VK": "vk.com vk.ru com.vkontakte.android",
-    "Odnoklassniki": "ok.ru",
+    "VK": "vk.com vk.ru vkontakte.ru com.vkontakte.android",
+    "Odnoklassniki": "ok.ru odnoklassniki.ru",
     "Weibo": "weibo.com weibo.cn",
     "WeChat": "weixin.qq.com",
     "LINE": "line.me jp.naver.line.android",
     "KakaoTalk": "kakao.com com.kakao.talk",
     "Quora": "quora.com",
-    "Tumblr": "tumblr.com",
+    "Tumblr": "tumblr.com t.umblr.com",
     "Twitch": "twitch.tv",
     "Vimeo": "vimeo.com",
     "Xing": "xing.com",
@@ -65,42 +77,92 @@ _SOCIAL = {
     "Stack Overflow": "stackoverflow.com",
     "GitHub": "github.com",
     "Medium": "medium.com",
+    "Substack": "substack.com",
+    "Nextdoor": "nextdoor.com com.nextdoor",
+    "Flickr": "flickr.com",
+    "LiveJournal": "livejournal.com",
+    "Truth Social": "truthsocial.com",
+    "Lemmy": "lemmy.world",
+    "Linktree": "linktr.ee",
+    "Microsoft Teams": "teams.microsoft.com teams.cloud.microsoft com.microsoft.teams",
+    "Viber": "viber.com com.viber.voip",
+    "Xiaohongshu": "xiaohongshu.com xhslink.com com.xingin.xhs",
+    "Zhihu": "zhihu.com com.zhihu.android",
+    "Bilibili": "bilibili.com",
+    "Douyin": "douyin.com",
+    "Douban": "douban.com",
+    "Qzone": "qzone.qq.com",
+    "mixi": "mixi.jp",
 }
 _EMAIL = {
     "Gmail": "mail.google.com com.google.android.gm",
-    "Outlook": "outlook.live.com outlook.office.com outlook.office365.com "
+    "Outlook": "outlook.live.com outlook.office.com outlook.office365.com outlook.cloud.microsoft "
     "com.microsoft.office.outlook",
     "Yahoo Mail": "mail.yahoo.com mail.yahoo.co.jp com.yahoo.mobile.client.android.mail",
     "AOL Mail": "mail.aol.com",
     "iCloud Mail": "icloud.com",
     "Proton Mail": "mail.proton.me mail.protonmail.com ch.protonmail.android",
     "Fastmail": "fastmail.com",
-    "GMX": "gmx.net gmx.de gmx.com",
-    "WEB.DE": "web.de",
+    "GMX": "gmx.net gmx.de gmx.com gmx.at gmx.ch deref-gmx.net deref-gmx.de deref-gmx.com "
+    "deref-gmx.at",
+    "WEB.DE": "web.de deref-web.de",
     "Zoho Mail": "mail.zoho.com",
     "Yandex Mail": "mail.yandex.ru mail.yandex.com",
     "Mail.ru": "e.mail.ru",
     "QQ Mail": "mail.qq.com",
     "NAVER Mail": "mail.naver.com",
     "Seznam Email": "email.seznam.cz",
+    "163 Mail": "mail.163.com",
+    "126 Mail": "mail.126.com",
+    "Rambler Mail": "mail.rambler.ru",
+    "Orange Mail": "mail.orange.fr mail01.orange.fr mail02.orange.fr messagerie.orange.fr",
+    "Free Mail": "webmail.free.fr",
+    "SFR Mail": "webmail.sfr.fr",
+    "La Poste Mail": "laposte.net",
+    "Libero Mail": "mail.libero.it",
+    "mail.com": "mail.com deref-mail.com",
+    "T-Online Mail": "email.t-online.de",
+    "Freenet Mail": "webmail.freenet.de",
+    "Ukr.net Mail": "mail.ukr.net",
+    "Tuta": "tuta.com tutanota.com",
+    "HEY Mail": "app.hey.com",
 }
 _AI = {
-    "ChatGPT": "chatgpt.com chat.openai.com com.openai.chatgpt",
+    "ChatGPT": "chatgpt.com chat.openai.com labs.openai.com com.openai.chatgpt",
     "Claude": "claude.ai com.anthropic.claude",
     "Gemini": "gemini.google.com bard.google.com com.google.android.apps.bard",
-    "Copilot": "copilot.microsoft.com copilot.cloud.microsoft com.microsoft.copilot",
+    "Copilot": "copilot.microsoft.com copilot.cloud.microsoft m365.cloud.microsoft "
+    "edgeservices.bing.com bing.com/chat github.com/copilot com.microsoft.copilot",
     "Perplexity": "perplexity.ai ai.perplexity.app.android",
-    "Grok": "grok.com",
+    "Grok": "grok.com x.com/i/grok ai.x.grok",
     "DeepSeek": "deepseek.com com.deepseek.chat",
     "Meta AI": "meta.ai",
     "Le Chat": "chat.mistral.ai",
     "Poe": "poe.com",
     "You.com": "you.com",
     "Kimi": "kimi.com kimi.moonshot.cn",
-    "Qwen": "chat.qwen.ai",
+    "Qwen": "qwen.ai tongyi.aliyun.com tongyi.com qianwen.com",
     "Doubao": "doubao.com",
     "Phind": "phind.com",
     "NotebookLM": "notebooklm.google.com",
+    "Duck.ai": "duck.ai",
+    "Lumo": "lumo.proton.me",
+    "Kagi Assistant": "assistant.kagi.com",
+    "HuggingChat": "hf.co/chat huggingface.co/chat",
+    "Character.AI": "character.ai",
+    "Pi AI": "pi.ai",
+    "Genspark": "genspark.ai",
+    "Manus": "manus.im",
+    "Felo": "felo.ai",
+    "iAsk": "iask.ai",
+    "Andi": "andisearch.com",
+    "Blackbox AI": "blackbox.ai",
+    "ERNIE Bot": "yiyan.baidu.com",
+    "ChatGLM": "chatglm.cn chat.z.ai",
+    "Yuanbao": "yuanbao.tencent.com",
+    "MiniMax": "chat.minimax.io agent.minimax.io",
+    "Alice": "alice.yandex.ru",
+    "GigaChat": "giga.chat",
 }
 _PAID = {
     "Google Ads": "doubleclick.net googlesyndication.com googleadservices.com",
@@ -123,7 +185,10 @@ _TOP = ("com", "org", "net", "jp", "ch", "ai", "xyz")
 APPS = {one: known for one, known in _ALL.items() if one.partition(".")[0] in _TOP}
 """(type, name) by an Android package, as `android-app://PACKAGE` names it."""
 
-DOMAINS = {one: known for one, known in _ALL.items() if one not in APPS}
+PATHS = {one: known for one, known in _ALL.items() if "/" in one}
+"""(type, name) by host and the beginning of the path: what is one part of a site."""
+
+DOMAINS = {one: known for one, known in _ALL.items() if one not in APPS and one not in PATHS}
 """(type, name) by domain."""
 
 AD_CLICK_IDS = {

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from trackstream.core.referrer_sources import AD_CLICK_IDS, APPS, DOMAINS
+from trackstream.core.referrer_sources import AD_CLICK_IDS, APPS, DOMAINS, PATHS
 
 if TYPE_CHECKING:
     from trackstream.core.records import Campaign
@@ -50,7 +50,7 @@ def classify(
             return told
     if host:
         own = _host(page_url) if page_url else ""
-        return ("internal", own) if own and _same_site(host, own) else _of_host(host)
+        return ("internal", own) if own and _same_site(host, own) else _of_page(referrer, host)
     if referrer:
         return "unknown", None
     source = campaign.utm_source if campaign else None
@@ -106,6 +106,23 @@ def _of_host(host: str) -> _Known:
             return DOMAINS[rest]
         rest = rest.partition(".")[2]
     return ("search", "Google") if _GOOGLE.fullmatch(host) else ("unknown", host)
+
+
+_PARTED = {one.partition("/")[0] for one in PATHS}
+
+
+def _of_page(referrer: str | None, host: str) -> _Known:
+    """The service of a page: that of its part of the site, else the site's."""
+    site = host.removeprefix("www.").removeprefix("m.").removeprefix("mobile.")
+    if referrer and site in _PARTED:
+        # The host is known, so it can be parsed.
+        parts = urlsplit(referrer if "//" in referrer else f"//{referrer}")
+        steps = parts.path.strip("/").split("/")
+        for n in range(len(steps), 0, -1):
+            known = PATHS.get("/".join([site, *steps[:n]]))
+            if known is not None:
+                return known
+    return _of_host(host)
 
 
 def _same_site(one: str, other: str) -> bool:

@@ -47,7 +47,7 @@ _NO_ADDRESS = "0.0.0.0"  # how a sender says that the address shall not be kept
 _OBJECTS: dict[str, tuple[str, ...]] = {
     "app": ("version",),
     "os": ("name", "version"),
-    "device": ("model", "manufacturer"),
+    "device": ("model", "manufacturer", "type"),
     "page": ("url", "referrer", "title"),
 }
 """Objects that Segment and we call the same, and the texts in them that we know."""

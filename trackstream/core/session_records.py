@@ -35,7 +35,8 @@ def published(
         merged_into: Where its events are now, if it was merged.
     """
     sums = total(state.cells)
-    browser, os_name, device_model = sums.device[2] if sums.device else (None, None, None)
+    device = sums.device[2] if sums.device else (None, None, None, None)
+    browser, os_name, device_model, form_factor = device
     country, city = sums.where[2] if sums.where else (None, None)
     conversions = sum(sums.conversions.values())
     return Session(
@@ -62,6 +63,7 @@ def published(
         browser=browser,
         os_name=os_name,
         device_model=device_model,
+        form_factor=form_factor,
         country=country,
         city=city,
         bot=sums.bot,

@@ -35,7 +35,7 @@ class Item(msgspec.Struct, frozen=True, eq=False):
     """One event of a POST.
 
     Attributes:
-        sent: as it was sent.
+        sent: as it was sent; what is refused, as it can be sent alone (`core.resending.alone`).
         named: the same in our own words, by which its subject is known even if it is refused.
         result: what validation made of it.
         origin: the path to which it can be posted alone.
@@ -59,12 +59,16 @@ class Dialect:
         validate: the step that makes `Post.items` of `Post.document`.
         answer: the step that makes `Post.response` once the log has everything.
         refused: the answer to a request of which nothing is done.
+        several: the member of a body that is a batch's events.
+        id_name: the member of an event that is its id.
         write_key: finds the write key in an inflated body; None where it is never there.
     """
 
     validate: Callable[[Post, Parts], Verdict]
     answer: Callable[[Post, Parts], Verdict]
     refused: Callable[[Refusal], web.Response]
+    several: str
+    id_name: str
     write_key: Callable[[bytes], str | None] | None = None
 
 

@@ -12,6 +12,7 @@ from trackstream.core.identifiers import fingerprint
 from trackstream.core.matching.ask import INSTALL_EVENTS
 from trackstream.core.reading import read_event
 from trackstream.core.reasons import Reason
+from trackstream.core.resending import alone
 from trackstream.http.answers import Answer
 from trackstream.http.client import cookie_of
 from trackstream.http.defining import as_defined
@@ -29,7 +30,10 @@ from trackstream.http.shared import unread_refusal
 from trackstream.http.verdicts import sentence, verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trackstream.core.validation import ParsedEvent
+    from trackstream.http.problems import Verdict
     from trackstream.http.steps import Parts
 
 __all__ = ["DIALECTS", "Kind"]
@@ -114,6 +118,8 @@ def _item(
         default_cookie_id=None if post.known.signs else cookie_of(post.request),
     )
     result = as_defined(result, value, parts.directory.app(post.known.app_id), parts.metrics)
+    if isinstance(result, tuple):
+        value = alone(value, sent_at=sent_at_ms, event_id=given_id)
     return Item(value, value, as_wished(result, post), "/v1/event")
 
 
@@ -185,11 +191,21 @@ def _print(post: Post, parts: Parts) -> str | None:
     return fingerprint(ip, os_name)
 
 
+def _dialect(
+    validate: Callable[[Post, Parts], Verdict], answer: Callable[[Post, Parts], Verdict]
+) -> Dialect:
+    return Dialect(
+        validate=validate,
+        answer=answer,
+        refused=problem_response,
+        several="events",
+        id_name="event_id",
+    )
+
+
 DIALECTS: dict[Kind, Dialect] = {
-    "event": Dialect(validate=_validate_event, answer=_answer_event, refused=problem_response),
-    "batch": Dialect(validate=_validate_batch, answer=_answer_batch, refused=problem_response),
-    "install": Dialect(
-        validate=_validate_install, answer=_answer_install, refused=problem_response
-    ),
+    "event": _dialect(_validate_event, _answer_event),
+    "batch": _dialect(_validate_batch, _answer_batch),
+    "install": _dialect(_validate_install, _answer_install),
 }
 """What `POST /v1/{kind}` speaks."""

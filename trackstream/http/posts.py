@@ -9,14 +9,15 @@ from aiohttp import hdrs
 from trackstream import codec
 from trackstream.core.envelopes import envelopes_of, halves
 from trackstream.core.reasons import Reason
+from trackstream.core.resending import named
 from trackstream.core.validation import ParsedEvent
 from trackstream.http import bodies
 from trackstream.http.authentication import authenticate
 from trackstream.http.client import client_ip, header
 from trackstream.http.cors import show_to_origin
-from trackstream.http.dialects import Post
+from trackstream.http.dialects import Post, idempotency_base
 from trackstream.http.problems import Refusal, Verdict, settled
-from trackstream.http.rejections import original, rejected_message
+from trackstream.http.rejections import MAX_PAYLOAD_BYTES, original, rejected_message
 from trackstream.http.steps import Message, Parts, deliver, not_yet, run_steps
 from trackstream.http.verdicts import sentence
 
@@ -231,7 +232,7 @@ async def _refuse(post: Post, refusal: Refusal, parts: Parts) -> web.Response:
             rejected_id=parts.new_id(),
             reasons=reasons,
             detail=refusal.detail,
-            payload=post.body,
+            payload=_payload(post),
             value=post.document,
             content_type=header(post.request, "Content-Type", 200),
             received_at_ms=post.received_at_ms,
@@ -244,6 +245,22 @@ async def _refuse(post: Post, refusal: Refusal, parts: Parts) -> web.Response:
         if undelivered is not None:
             return post.dialect.refused(undelivered)
     return post.dialect.refused(refusal)
+
+
+def _payload(post: Post) -> bytes:
+    """What is kept of a whole request: as it came, but for the ids that its header gives events.
+
+    Whoever sends it again has not that header, and the caller may send it again, too.
+    """
+    base = idempotency_base(post)
+    if not isinstance(base, str) or not isinstance(post.document, dict):
+        return post.body
+    dialect = post.dialect
+    with_ids = original(
+        named(post.document, base, several=dialect.several, id_name=dialect.id_name)
+    )
+    # One that came compressed may be too long when it is not.
+    return with_ids if len(with_ids) < MAX_PAYLOAD_BYTES else post.body
 
 
 STEPS = (

@@ -20,6 +20,7 @@ from aiohttp import web
 
 from trackstream.core.fields import Fields, Problem
 from trackstream.core.reasons import HTTP_STATUS
+from trackstream.core.resending import alone
 from trackstream.core.segment import TYPES, parse_message
 from trackstream.http.answers import Answer
 from trackstream.http.authentication import WRITE_KEY_HEADER
@@ -148,6 +149,8 @@ def _item(
     )
     said = message.get("type") if isinstance(message, dict) else None
     known = isinstance(said, str) and said in TYPES
+    if isinstance(result, tuple):
+        message = alone(message, sentAt=sent_at_ms, messageId=given_id)
     return Item(
         message,
         parsed.ours,
@@ -201,7 +204,14 @@ def _refused(refusal: Refusal, **members: Any) -> web.Response:
 
 
 def _dialect(validate: Callable[[Post, Parts], Awaitable[Refusal | None]]) -> Dialect:
-    return Dialect(validate=validate, answer=_answer, refused=_refused, write_key=written_key)
+    return Dialect(
+        validate=validate,
+        answer=_answer,
+        refused=_refused,
+        several="batch",
+        id_name="messageId",
+        write_key=written_key,
+    )
 
 
 _BATCH = _dialect(_validate_batch)

@@ -1,4 +1,4 @@
-"""User agent string to browser, OS and device, by uap-core's rules."""
+"""User agent string to browser, OS and device, by uap-core's rules, and its form factor."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from ua_parser.core import Domain
 from ua_parser.loaders import load_builtins
 from ua_parser.regex import Resolver
 
+from trackstream.core.form_factors import of_user_agent
 from trackstream.core.lookups import UserAgent
 from trackstream.storage.bots import BotMatcher, is_library
 from trackstream.storage.recent import Recent
@@ -62,6 +63,7 @@ class UaParser:
         named = device is not None and device.brand not in _GENERIC_BRANDS
         telling = device is not None and device.brand not in _NO_MODELS
         frozen = device is not None and device.model == _FROZEN_MODEL
+        bot = (spider and not is_library(text)) or self._is_bot(text)
         return UserAgent(
             browser=browser.family if browser else None,
             browser_version=_version(browser),
@@ -69,7 +71,8 @@ class UaParser:
             os_version=None if frozen or _is_behind(system, browser) else _version(system),
             device_brand=device.brand if device and named else None,
             device_model=device.model if device and telling and not frozen else None,
-            bot=(spider and not is_library(text)) or self._is_bot(text),
+            form_factor=None if bot else of_user_agent(text),
+            bot=bot,
         )
 
 

@@ -57,6 +57,8 @@ class Event(Record, frozen=True, kw_only=True):
     os_version: str | None = None
     device_brand: str | None = None
     device_model: str | None = None
+    form_factor: str | None = None
+    """`phone`, `tablet`, `desktop`, `tv`, `console`, `watch` or `other`."""
     bot: bool = False
     country: str | None = None
     region: str | None = None
@@ -104,6 +106,7 @@ class Session(Record, frozen=True, kw_only=True):
     browser: str | None = None
     os_name: str | None = None
     device_model: str | None = None
+    form_factor: str | None = None
     country: str | None = None
     city: str | None = None
     bot: bool = False

@@ -29,6 +29,7 @@ class Context(Record, frozen=True, kw_only=True):
     os_version: str | None = None
     device_model: str | None = None
     device_manufacturer: str | None = None
+    device_type: str | None = None
     locale: str | None = None
     timezone: str | None = None
     screen_width: int | None = None

@@ -71,7 +71,8 @@ _EVENT = {
     **_same("late", "person", "subject", "session_id", "user_id", "device_id", "cookie_id"),
     "revenue": "revenue_micros",
     **_same("currency", "ip", "user_agent", "browser", "browser_version", "os_name", "os_version"),
-    **_same("device_brand", "device_model", "bot", "country", "region", "city", "timezone"),
+    **_same("device_brand", "device_model", "form_factor", "bot"),
+    **_same("country", "region", "city", "timezone"),
     **_same("asn", "asn_organization"),
     **_same("referrer_type", "referrer_name"),
 }
@@ -123,7 +124,7 @@ _SESSION = {
     "started_at": "started_at_ms",
     "ended_at": "ended_at_ms",
     **_same("duration_ms", "event_count", "page_views", "bounced", "conversions"),
-    **_same("entry_page", "exit_page", "browser", "os_name", "device_model"),
+    **_same("entry_page", "exit_page", "browser", "os_name", "device_model", "form_factor"),
     **_same("country", "city", "bot", "clock_error_ms"),
 }
 _session = _getter(_SESSION)

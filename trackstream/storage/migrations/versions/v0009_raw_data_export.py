@@ -42,12 +42,13 @@ def _identifier(kind: str) -> str:
 _INSTALL_TIME = "CASE WHEN source.kind = 'install' THEN source.converted_at END"
 
 
-def view(install_time: str = _INSTALL_TIME, more: str = "") -> str:
+def view(install_time: str = _INSTALL_TIME, more: str = "", columns: str = "") -> str:
     """The statement that makes it, or replaces it.
 
     Args:
         install_time: Of what is no install: when the app was installed.
         more: Further joins, which that needs.
+        columns: Further ones, each after a comma: a view is replaced by one with more at its end.
     """
     return f"""
 CREATE OR REPLACE VIEW raw_data_export AS
@@ -108,7 +109,7 @@ SELECT
     mine.event_id,
     mine.click_id,
     mine.revision,
-    mine.rules_version
+    mine.rules_version{columns}
 FROM attributions AS mine
 JOIN attribution_revisions AS revision USING (app_id, conversion_id, revision)
 LEFT JOIN attributions AS source

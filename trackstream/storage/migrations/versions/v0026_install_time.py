@@ -13,11 +13,11 @@ depends_on = None
 
 # As `core.postbacks.macros` has it: what is inherited is of an install, or there is one before it,
 # of the same device (2), else of the same person (1).
-_INSTALL_TIME = """CASE
+INSTALL_TIME = """CASE
         WHEN source.kind = 'install' THEN source.converted_at
         ELSE timestamptz '1970-01-01 00:00:00Z' + installed.at_ms * interval '1 ms' END"""
 
-_INSTALLED = """
+INSTALLED = """
 LEFT JOIN LATERAL (
     SELECT (one ->> 'at_ms')::bigint AS at_ms
     FROM jsonb_array_elements(revision.earlier) AS one
@@ -40,7 +40,7 @@ LEFT JOIN LATERAL (
 
 def upgrade() -> None:
     """Have the view tell it."""
-    op.execute(view(_INSTALL_TIME, _INSTALLED))
+    op.execute(view(INSTALL_TIME, INSTALLED))
 
 
 def downgrade() -> None:
