@@ -64,7 +64,7 @@ class Application(faust.App):
         """Make the directories and all topics, and read the rules and the funnels of apps.
 
         Raises:
-            StorageError: Kafka refuses, or PostgreSQL, where one is configured, does not answer.
+            StorageError: Kafka refuses, or PostgreSQL does not answer.
         """
         for folder in (self.conf.datadir, self.conf.appdir, self.conf.tabledir):
             folder.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ def run(*arguments: str) -> tuple[int, str, str]:
 @pytest.mark.parametrize(
     ("command", "needs"),
     [
-        (["worker"], "TRACKSTREAM_KAFKA_URL"),
+        (["worker"], "TRACKSTREAM_KAFKA_URL, TRACKSTREAM_POSTGRES_URL"),
         (["collect"], "TRACKSTREAM_KAFKA_URL, TRACKSTREAM_POSTGRES_URL"),
         (["warehouse"], "TRACKSTREAM_KAFKA_URL, TRACKSTREAM_POSTGRES_URL"),
         (["migrate"], "TRACKSTREAM_POSTGRES_URL"),
