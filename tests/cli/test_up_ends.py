@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from tests.cli.upped import eventually, install, method_of, query, started, trackstream
+from tests.certificates import write_certificate
+from tests.cli.upped import Up, eventually, install, method_of, query, started, trackstream
 from tests.waiting import PATIENCE_S
 from trackstream.cli import main
 
@@ -52,10 +53,7 @@ def test_stopped_and_started_again_everything_is_there(tmp_path: Path) -> None:
             ready["write_key"],
         ]
         assert query(again, "SELECT event_id FROM attributions") == [("install-1",)]
-        text = "".join(second.out).replace("\\\n", "")
-        click, first_open = [
-            line.strip() for line in text.splitlines() if line.strip().startswith("curl")
-        ]
+        click, first_open = commands(second)
         assert "302 Found" in pasted(click)
         assert json.loads(pasted(first_open))["status"] == "accepted"
         line = second.line("click_deterministic")
@@ -63,6 +61,28 @@ def test_stopped_and_started_again_everything_is_there(tmp_path: Path) -> None:
         second.see_family()
         assert second.stop() == 0, "".join(second.err)
         assert second.left() == []
+
+
+def test_with_a_certificate_it_is_reached_by_https(tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("without curl its commands cannot be pasted")
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    write_certificate(chain, key, "track.example.com")
+    tls = {"TRACKSTREAM_TLS_CERTIFICATE": str(chain), "TRACKSTREAM_TLS_KEY": str(key)}
+    with started(tmp_path / "data", **tls) as up:
+        up.line("Each attribution shows here")
+        assert "https://127.0.0.1:" in up.line("collector")
+        click, first_open = commands(up)
+        assert "302 Found" in pasted(click)
+        assert json.loads(pasted(first_open))["status"] == "accepted"
+        up.line("click_deterministic")
+        assert up.stop() == 0, "".join(up.err)
+
+
+def commands(up: Up) -> list[str]:
+    """What it has printed to be pasted."""
+    text = "".join(up.out).replace("\\\n", "")
+    return [line.strip() for line in text.splitlines() if line.strip().startswith("curl")]
 
 
 def pasted(command: str) -> str:

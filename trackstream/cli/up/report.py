@@ -81,6 +81,8 @@ def ready_json(running: Running) -> str:
 
 def ready_text(running: Running, *, slug: str, data_dir: Path, console: Console) -> None:
     """Where everything is, and two commands to paste."""
+    tls = running.collector_url.startswith("https:")
+    curl = "curl -k" if tls else "curl"
 
     def say(line: str = "") -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -97,17 +99,20 @@ def ready_text(running: Running, *, slug: str, data_dir: Path, console: Console)
     say()
     say("A click on a tracking link, from a phone:")
     say()
-    say(f"  curl -si -A '{_PHONE}' \\")
+    say(f"  {curl} -si -A '{_PHONE}' \\")
     say(f"    '{running.collector_url}/c/{slug}?device_id=device-1'")
     say()
     say("The first open of the app on that phone:")
     say()
-    say(f"  curl -s -A '{_PHONE}' \\")
+    say(f"  {curl} -s -A '{_PHONE}' \\")
     say(f"    {running.collector_url}/v1/install \\")
     say(f"    -H 'X-Trackstream-Write-Key: {running.write_key}' \\")
     say("    -H 'Content-Type: application/json' \\")
     say(f"    -d '{_INSTALL}'")
     say()
+    if tls:
+        say("(-k, because the certificate is for another name than this machine's address.)")
+        say()
     say("Each attribution shows here as it is made. Ctrl-C stops everything.")
 
 

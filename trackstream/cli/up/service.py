@@ -80,7 +80,7 @@ class Service:
         self.settings = settings
         return (
             Running(
-                collector_url=_reached(settings.collector_host, settings.collector_port),
+                collector_url=_collector_url(settings),
                 worker_url=_reached(settings.worker_host, settings.worker_port),
                 kafka=str(settings.kafka_url),
                 postgres=str(settings.postgres_url),
@@ -209,7 +209,7 @@ class Service:
         return ours
 
     def _collector(self, settings: Settings) -> Part:
-        url = _reached(settings.collector_host, settings.collector_port)
+        url = _collector_url(settings)
         return our_child(
             "the collector",
             "collect",
@@ -291,11 +291,18 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
-def _reached(host: str, port: int) -> str:
+def _collector_url(settings: Settings) -> str:
+    return _reached(
+        settings.collector_host, settings.collector_port, tls=settings.tls_certificate is not None
+    )
+
+
+def _reached(host: str, port: int, *, tls: bool = False) -> str:
     """The URL under which this machine reaches what listens there."""
+    scheme = "https" if tls else "http"
     if host in {"0.0.0.0", "::", ""}:
         host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _wait_for_it() -> None:
