@@ -20,6 +20,7 @@ from agents.stream import BatchStream
 from trackstream.analysis import own_models
 from trackstream.core import rules
 from trackstream.core.credits import MODELS
+from trackstream.http.worker.serving import listen
 from trackstream.ports import Deps
 from trackstream.settings import Settings, SettingsError
 from trackstream.storage.database import make_engine
@@ -195,7 +196,7 @@ def run_worker(
         data_dir: Where its tables are kept, instead of `data_dir/worker`; one worker each.
 
     Raises:
-        SettingsError: As for `create_app`.
+        SettingsError: As for `create_app`, or it cannot listen where the settings say.
     """
     use_uvloop()
     app = create_app(settings)
@@ -204,6 +205,8 @@ def run_worker(
         app.conf.canonical_url = URL.build(scheme="http", host=app.conf.web_host, port=web_port)
     if data_dir is not None:
         app.conf.datadir = data_dir
+    # Faust would tell of a port that is taken by a traceback, after it has read from Kafka.
+    listen(app.conf.web_bind, app.conf.web_port).close()
     level = settings.log_level.upper()
     app.Worker(loglevel=level, loop=asyncio.new_event_loop()).execute_from_commandline()
 

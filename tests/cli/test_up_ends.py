@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from tests.certificates import write_certificate
 from tests.cli.upped import Up, eventually, install, method_of, query, started, trackstream
+from tests.ports import free_port
 from tests.waiting import PATIENCE_S
 from trackstream.cli import main
 
@@ -138,6 +139,32 @@ def test_a_taken_port_is_said_with_its_setting(tmp_path: Path, setting: str) -> 
     assert f"TRACKSTREAM_{setting}" in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_an_address_of_another_machine_is_said_with_its_setting(tmp_path: Path) -> None:
+    given = {"TRACKSTREAM_COLLECTOR_HOST": "203.0.113.1", "TRACKSTREAM_COLLECTOR_PORT": "8080"}
+    done = trackstream(tmp_path / "data", "up", **given)
+    assert done.returncode == 1
+    assert "TRACKSTREAM_COLLECTOR_HOST" in done.stderr
+    assert "TRACKSTREAM_COLLECTOR_PORT" not in done.stderr
+
+
+def test_one_port_for_two_is_said_with_both_settings(tmp_path: Path) -> None:
+    port = str(free_port())
+    given = {"TRACKSTREAM_COLLECTOR_PORT": port, "TRACKSTREAM_WORKER_PORT": port}
+    done = trackstream(tmp_path / "data", "up", **given)
+    assert done.returncode == 1
+    assert f"TRACKSTREAM_COLLECTOR_PORT and TRACKSTREAM_WORKER_PORT are both {port}" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+
+
+def test_a_kafka_that_does_not_answer_is_said_once_with_its_setting(tmp_path: Path) -> None:
+    url = f"kafka://127.0.0.1:{free_port()}"
+    done = trackstream(tmp_path / "data", "up", TRACKSTREAM_KAFKA_URL=url)
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if "afka" in line]
+    assert line.startswith(f"trackstream: Kafka at {url} did not create the topics")
+    assert line.endswith(": no answer (TRACKSTREAM_KAFKA_URL)")
 
 
 def test_stopped_while_it_starts_it_leaves_nothing(tmp_path: Path) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+from trackstream.core.identifiers import is_app_id
 from trackstream.storage.errors import InvalidValueError
 
 __all__ = ["check_app_id", "check_app_url", "check_origin", "check_slug", "check_web_url"]
 
-_APP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SLUG = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f\\<>\"`]")
@@ -27,7 +27,7 @@ def check_app_id(app_id: str) -> str:
     Raises:
         InvalidValueError: It has other characters, or more than 64.
     """
-    if not _APP_ID.fullmatch(app_id):
+    if not is_app_id(app_id):
         raise InvalidValueError(
             f"app id {app_id!r}: takes 1 to 64 letters, digits, dots, dashes and underscores"
         )
