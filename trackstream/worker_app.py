@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
@@ -68,6 +69,9 @@ class Application(faust.App):
         """
         for folder in (self.conf.datadir, self.conf.appdir, self.conf.tabledir):
             folder.mkdir(parents=True, exist_ok=True)
+        # People's identifiers are in the tables. A folder of somebody else's is as they want it.
+        with contextlib.suppress(PermissionError):
+            self.conf.datadir.chmod(0o700)
         await super().on_first_start()
         _lift_root_level()
         await ensure_topics(self.settings, changelogs=self.changelogs)
