@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from trackstream.cli.output import moment
+from trackstream.cli.output import harmless, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,6 +91,7 @@ def ready_text(running: Running, *, slug: str, data_dir: Path, console: Console)
     say("TrackStream is ready.")
     say(f"  collector   {running.collector_url}")
     say(f"  worker      {running.worker_url}")
+    say(f"  live page   {running.worker_url}/live")
     say(f"  Kafka       {running.kafka}")
     say(f"  PostgreSQL  {running.postgres}")
     say(f"  Redis       {running.redis}")
@@ -120,10 +121,11 @@ def attribution_line(record: Attribution) -> str:
     """One decision: when, for which app, what, how, whose, and its id."""
     campaign = record.touch.campaign_id if record.touch else None
     again = f"  revision {record.revision}" if record.revision > 1 else ""
-    return (
+    line = (
         f"{moment(record.decided_at_ms)}  {record.app_id}  {record.event}  {record.method}  "
         f"{campaign or '-'}  {record.conversion_id}{again}"
     )
+    return harmless(line).replace("\n", "\ufffd")
 
 
 def echo(line: str, *, err: bool) -> None:
