@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.certificates import write_certificate
-from tests.cli.upped import Up, eventually, install, method_of, query, started, trackstream
+from tests.cli.upped import Up, eventually, get, install, method_of, query, started, trackstream
 from tests.ports import free_port
 from tests.waiting import PATIENCE_S
 from trackstream.cli import main
@@ -54,6 +54,7 @@ def test_stopped_and_started_again_everything_is_there(tmp_path: Path) -> None:
             ready["write_key"],
         ]
         assert query(again, "SELECT event_id FROM attributions") == [("install-1",)]
+        assert get(second.line("live page").split()[-1])[0] == 200
         click, first_open = commands(second)
         assert "302 Found" in pasted(click)
         assert json.loads(pasted(first_open))["status"] == "accepted"
