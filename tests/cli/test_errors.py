@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -108,6 +109,14 @@ def test_a_collector_that_is_not_one(monkeypatch: pytest.MonkeyPatch) -> None:
     code, _, err = run("import", "access-log", "nowhere.log")
     assert code == 1
     assert err == "trackstream: nowhere.log is not a file that can be read\n"
+
+
+def test_a_directory_is_no_log_and_a_pipe_is_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    code, _, err = run("import", "access-log", str(tmp_path))
+    assert (code, err) == (1, f"trackstream: {tmp_path} is not a file that can be read\n")
+    code, _, err = run("import", "access-log", str(tmp_path / "pipe"))
+    assert (code, err.startswith("trackstream: set TRACKSTREAM_COLLECTOR_URL")) == (1, True)
 
 
 def test_a_registry_that_is_not_one() -> None:
