@@ -79,7 +79,7 @@ def _measure(url: str, folder: Path, per_envelope: int, options: argparse.Namesp
     asyncio.run(_fill(settings, per_envelope, options))
     environ = {k: v for k, v in os.environ.items() if not k.startswith("TRACKSTREAM_")}
     with subprocess.Popen(
-        [sys.executable, "-m", "faust", "-A", "trackstream", "worker", "-l", "warn"],
+        [sys.executable, "-m", "faust", "-A", "benchmarks.default_rules", "worker", "-l", "warn"],
         env={**environ, **settings.environ()},
         stdout=subprocess.DEVNULL,  # Faust's banner; what goes wrong is on standard error
     ) as worker:

@@ -43,9 +43,25 @@ def test_bad_settings_are_named_without_a_traceback() -> None:
     assert "Traceback" not in said
 
 
-def test_a_broker_is_asked_for() -> None:
-    with pytest.raises(SettingsError, match="TRACKSTREAM_KAFKA_URL is not set"):
+def test_a_broker_and_a_database_are_asked_for() -> None:
+    with pytest.raises(SettingsError) as missing:
         create_app(Settings())
+    kafka, postgres = missing.value.problems
+    assert "TRACKSTREAM_KAFKA_URL is not set" in kafka
+    assert "TRACKSTREAM_POSTGRES_URL is not set" in postgres
+
+
+def test_no_worker_decides_by_default_rules_for_want_of_a_database(tmp_path: Path) -> None:
+    code, said = run(
+        "worker",
+        TRACKSTREAM_KAFKA_URL="kafka://127.0.0.1:1",
+        TRACKSTREAM_DATA_DIR=str(tmp_path / "data"),
+    )
+
+    assert code == 1
+    assert "TRACKSTREAM_POSTGRES_URL is not set" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "data").exists()
 
 
 def test_another_package_of_the_name_agents_is_complained_about(tmp_path: Path) -> None:
@@ -67,6 +83,7 @@ def test_agents_and_tables_are_listed_by_faust(tmp_path: Path) -> None:
     code, said = run(
         "agents",
         TRACKSTREAM_KAFKA_URL="kafka://127.0.0.1:1",
+        TRACKSTREAM_POSTGRES_URL="postgresql://u:p@127.0.0.1:1/d",
         TRACKSTREAM_DATA_DIR=str(tmp_path),
         TRACKSTREAM_WORKER_PORT="0",
     )

@@ -20,6 +20,7 @@ from agents.stream import BatchStream
 from trackstream.analysis import own_models
 from trackstream.core import rules
 from trackstream.core.credits import MODELS
+from trackstream.http.worker.serving import listen
 from trackstream.ports import Deps
 from trackstream.settings import Settings, SettingsError
 from trackstream.storage.database import make_engine
@@ -60,19 +61,27 @@ def rules_of(settings: Settings) -> rules.Rules:
     return msgspec.structs.replace(rules.DEFAULT, version=version, **changed)
 
 
-def create_app(settings: Settings) -> Application:
+def create_app(
+    settings: Settings,
+    *,
+    rules_book: CachedRules | DefaultRules | None = None,
+    funnels_book: CachedFunnels | NoFunnels | None = None,
+) -> Application:
     """Everything wired together; nothing is connected or started.
+
+    Args:
+        settings: What is wired, and where it listens.
+        rules_book: The rules of apps, instead of those that PostgreSQL has.
+        funnels_book: Likewise their funnels.
 
     Raises:
         SettingsError: A setting that the worker needs is missing.
         LookupDatabaseError: A database of places or networks cannot be used.
     """
-    if not settings.kafka_url:
-        raise SettingsError(["TRACKSTREAM_KAFKA_URL is not set: kafka://host:port"])
-    if settings.worker_collects and settings.tls_certificate:
-        raise SettingsError(
-            ["TRACKSTREAM_WORKER_COLLECTS: has no TLS (TRACKSTREAM_TLS_CERTIFICATE)"]
-        )
+    given = rules_book is not None and funnels_book is not None
+    problems = _problems(settings, books_given=given)
+    if problems:
+        raise SettingsError(problems)
     session_s = float(settings.worker_session_timeout_s)
     app = Application(
         f"{settings.topic_prefix}worker",
@@ -116,8 +125,8 @@ def create_app(settings: Settings) -> Application:
     app.settings = settings
     app.metrics = Metrics()
     base = rules_of(settings)
-    app.rules_book = _rules_book(settings, base)
-    app.funnels_book = _funnels_book(settings)
+    app.rules_book = rules_book or CachedRules(make_engine(settings.postgres_url), base=base)
+    app.funnels_book = funnels_book or CachedFunnels(make_engine(settings.postgres_url))
     app.state_tables = tables.define(
         app,
         rules=base,
@@ -148,16 +157,20 @@ def create_app(settings: Settings) -> Application:
     return app
 
 
-def _rules_book(settings: Settings, base: rules.Rules) -> CachedRules | DefaultRules:
-    if settings.postgres_url is None:
-        return DefaultRules(base)
-    return CachedRules(make_engine(settings.postgres_url), base=base)
-
-
-def _funnels_book(settings: Settings) -> CachedFunnels | NoFunnels:
-    if settings.postgres_url is None:
-        return NoFunnels()
-    return CachedFunnels(make_engine(settings.postgres_url))
+def _problems(settings: Settings, *, books_given: bool) -> list[str]:
+    """Why no worker can be made of these settings, one a line."""
+    problems = []
+    if not settings.kafka_url:
+        problems.append("TRACKSTREAM_KAFKA_URL is not set: kafka://host:port")
+    if not settings.postgres_url and not books_given:
+        # With the default rules it would decide otherwise than its fellow workers, for good.
+        problems.append(
+            "TRACKSTREAM_POSTGRES_URL is not set: postgresql://user:password@host/database, "
+            "which has the apps' rules and funnels"
+        )
+    if settings.worker_collects and settings.tls_certificate:
+        problems.append("TRACKSTREAM_WORKER_COLLECTS: has no TLS (TRACKSTREAM_TLS_CERTIFICATE)")
+    return problems
 
 
 def _models() -> dict[str, Weigh]:
@@ -183,7 +196,7 @@ def run_worker(
         data_dir: Where its tables are kept, instead of `data_dir/worker`; one worker each.
 
     Raises:
-        SettingsError: As for `create_app`.
+        SettingsError: As for `create_app`, or it cannot listen where the settings say.
     """
     use_uvloop()
     app = create_app(settings)
@@ -192,6 +205,8 @@ def run_worker(
         app.conf.canonical_url = URL.build(scheme="http", host=app.conf.web_host, port=web_port)
     if data_dir is not None:
         app.conf.datadir = data_dir
+    # Faust would tell of a port that is taken by a traceback, after it has read from Kafka.
+    listen(app.conf.web_bind, app.conf.web_port).close()
     level = settings.log_level.upper()
     app.Worker(loglevel=level, loop=asyncio.new_event_loop()).execute_from_commandline()
 

@@ -12,11 +12,23 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from trackstream.core.addresses import network_of
+from trackstream.core.identifiers import is_app_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["choice", "flag", "networks", "path", "secret", "setting", "text", "url", "whole"]
+__all__ = [
+    "app_id",
+    "choice",
+    "flag",
+    "networks",
+    "path",
+    "secret",
+    "setting",
+    "text",
+    "url",
+    "whole",
+]
 
 
 def setting(parse: Callable[[str], Any], doc: str, default: Any = None) -> Any:
@@ -31,6 +43,13 @@ def text(value: str) -> str:
 
 def secret(value: str) -> str:
     """Text that is never shown."""
+    return value
+
+
+def app_id(value: str) -> str:
+    """An app's id, whether there is such an app or not."""
+    if not is_app_id(value):
+        raise ValueError("takes 1 to 64 letters, digits, dots, dashes and underscores")
     return value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from trackstream.setting_values import flag, path, secret, setting, text, url, whole
+from trackstream.setting_values import app_id, flag, path, secret, setting, text, url, whole
 
 __all__ = ["PlaceSettings"]
 
@@ -71,7 +71,7 @@ class PlaceSettings:
         whole(0, 65535), "Port of the embedded PostgreSQL; 0: any free one", 0
     )
     redis_port: int = setting(whole(0, 65535), "Port of the embedded Valkey; 0: any free one", 0)
-    app_id: str = setting(text, "App that commands act for", "demo")
+    app_id: str = setting(app_id, "App that commands act for", "demo")
     key_id: str | None = setting(text, "Key with which commands sign their requests")
     secret: str | None = setting(secret, "Secret of that key")
     geo_city_database: Path | None = setting(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
@@ -64,10 +65,13 @@ class Application(faust.App):
         """Make the directories and all topics, and read the rules and the funnels of apps.
 
         Raises:
-            StorageError: Kafka refuses, or PostgreSQL, where one is configured, does not answer.
+            StorageError: Kafka refuses, or PostgreSQL does not answer.
         """
         for folder in (self.conf.datadir, self.conf.appdir, self.conf.tabledir):
             folder.mkdir(parents=True, exist_ok=True)
+        # People's identifiers are in the tables. A folder of somebody else's is as they want it.
+        with contextlib.suppress(PermissionError):
+            self.conf.datadir.chmod(0o700)
         await super().on_first_start()
         _lift_root_level()
         await ensure_topics(self.settings, changelogs=self.changelogs)

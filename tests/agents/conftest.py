@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -36,6 +37,12 @@ def make_settings(
         )
 
     return make
+
+
+@pytest.fixture
+def unstarted(make_settings: Callable[[], Settings]) -> Settings:
+    """Settings of an app that is made and not started: nobody is asked at the database's URL."""
+    return replace(make_settings(), postgres_url="postgresql://u:p@127.0.0.1:1/d")
 
 
 @pytest.fixture(scope="session")

@@ -50,7 +50,7 @@ R = TypeVar("R")
 
 @dataclass
 class Worker:
-    """`faust -A trackstream worker` as a process of its own."""
+    """`faust -A trackstream worker` as a process of its own; without PostgreSQL, default rules."""
 
     settings: Settings
     folder: Path
@@ -61,6 +61,10 @@ class Worker:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def _app(self) -> str:
+        return "trackstream" if self.settings.postgres_url else "tests.agents.default_rules"
 
     @property
     def running(self) -> bool:
@@ -77,7 +81,7 @@ class Worker:
         with (self.folder / "worker.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "faust", "-A", "trackstream"),
+                    *(sys.executable, "-m", "faust", "-A", self._app),
                     *("-D", str(self.folder / "state"), "worker", "-l", "info"),
                     *("--web-port", str(self.port)),
                 ],

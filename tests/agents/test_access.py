@@ -154,9 +154,9 @@ def _signed(path: str, at_s: int) -> str:
 )
 @pytest.mark.filterwarnings("ignore::faust.exceptions.AlreadyConfiguredWarning")
 def test_who_asks_is_looked_at_wherever_faust_is_told_to_listen(
-    make_settings: Callable[[], Settings], bind: str, *, exposed: bool
+    unstarted: Settings, bind: str, *, exposed: bool
 ) -> None:
-    app = create_app(make_settings())
+    app = create_app(unstarted)
     web = app.web
     assert isinstance(web, WorkerWeb)
     assert not web.is_exposed()

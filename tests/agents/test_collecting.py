@@ -96,8 +96,8 @@ async def test_more_connections_than_are_allowed_are_refused(
 
 
 def test_a_worker_that_collects_does_not_leave_tls_out_unsaid(
-    make_settings: Callable[[], Settings], folder: Path
+    unstarted: Settings, folder: Path
 ) -> None:
-    settings = replace(make_settings(), worker_collects=True, tls_certificate=folder / "c.pem")
+    settings = replace(unstarted, worker_collects=True, tls_certificate=folder / "c.pem")
     with pytest.raises(SettingsError, match="TRACKSTREAM_WORKER_COLLECTS"):
         create_app(settings)

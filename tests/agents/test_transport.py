@@ -28,8 +28,6 @@ from trackstream.application import create_app
 from trackstream.storage.topics import bootstrap_servers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from trackstream.settings import Settings
 
 
@@ -56,15 +54,15 @@ async def test_what_was_read_before_a_rebalance_is_cleared_when_it_begins() -> N
     assert not flow.is_active()
 
 
-async def test_the_app_uses_it(make_settings: Callable[[], Settings]) -> None:
-    assert isinstance(create_app(make_settings()).flow_control, FlowControl)
+async def test_the_app_uses_it(unstarted: Settings) -> None:
+    assert isinstance(create_app(unstarted).flow_control, FlowControl)
 
 
 @pytest.mark.parametrize(("session_s", "heartbeat_s"), [(6, 1.2), (15, 3), (300, 3)])
 def test_a_long_session_makes_no_rebalance_slow(
-    make_settings: Callable[[], Settings], session_s: int, heartbeat_s: float
+    unstarted: Settings, session_s: int, heartbeat_s: float
 ) -> None:
-    app = create_app(replace(make_settings(), worker_session_timeout_s=session_s))
+    app = create_app(replace(unstarted, worker_session_timeout_s=session_s))
     assert (app.conf.broker_session_timeout, app.conf.broker_heartbeat_interval) == (
         session_s,
         heartbeat_s,
@@ -88,9 +86,9 @@ async def test_a_fetch_is_of_the_partitions_that_were_active_when_it_began() -> 
 
 
 async def test_what_was_never_committed_is_read_from_the_beginning(
-    make_settings: Callable[[], Settings], kafka_url: str
+    unstarted: Settings, kafka_url: str
 ) -> None:
-    settings = make_settings()
+    settings = unstarted
     topic = f"{settings.topic_prefix}t"
     servers = bootstrap_servers(kafka_url)
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)

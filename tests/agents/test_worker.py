@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from typing import Any
 
 import msgspec
@@ -247,6 +248,12 @@ async def test_apps_are_counted_live(log: Log, worker: Worker, name: str) -> Non
     assert worker.get(f"/apps/{name}/live?windows=0")[0] == 422
     assert worker.get("/apps/partial")[0] == 403
     assert {w["events"] for w in worker.get("/apps/nobody/live")[1]["windows"]} == {0}
+
+
+def test_what_is_kept_of_people_is_for_no_other_user(worker: Worker) -> None:
+    state = worker.folder / "state"
+    assert any(state.rglob("CURRENT"))
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
 
 
 def test_health_metrics_and_the_page_are_served(worker: Worker) -> None:

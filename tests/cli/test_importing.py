@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
@@ -129,6 +131,20 @@ async def test_compressed_files_are_read(service: Service, plan: Plan, tmp_path:
     path.write_bytes(gzip.compress("\r\n".join(LINES).encode()))
     assert (await run(replace(plan, file=str(path)))).events == 4
     assert sum(len(one.events) for one in envelopes(service)) == 4
+
+
+async def test_a_pipe_is_read_like_a_file(service: Service, plan: Plan, tmp_path: Path) -> None:
+    """As a shell names what a command prints: <(zcat access.log.gz)."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = "".join(f"{one}\n" for one in LINES)
+    # A thread of its own: whoever opens a pipe waits for the other side.
+    writing = threading.Thread(target=pipe.write_text, args=(text, "utf-8"))
+    writing.start()
+    totals = await run(replace(plan, file=str(pipe)))
+    writing.join()
+    assert totals.lines == len(LINES)
+    assert totals.events == (await run(plan)).events > 0
 
 
 async def test_a_broken_compressed_file_is_said_to_be(plan: Plan, tmp_path: Path) -> None:

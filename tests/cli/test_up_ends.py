@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from tests.cli.upped import eventually, install, method_of, query, started, trackstream
+from tests.certificates import write_certificate
+from tests.cli.upped import Up, eventually, get, install, method_of, query, started, trackstream
+from tests.ports import free_port
 from tests.waiting import PATIENCE_S
 from trackstream.cli import main
 
@@ -52,10 +54,8 @@ def test_stopped_and_started_again_everything_is_there(tmp_path: Path) -> None:
             ready["write_key"],
         ]
         assert query(again, "SELECT event_id FROM attributions") == [("install-1",)]
-        text = "".join(second.out).replace("\\\n", "")
-        click, first_open = [
-            line.strip() for line in text.splitlines() if line.strip().startswith("curl")
-        ]
+        assert get(second.line("live page").split()[-1])[0] == 200
+        click, first_open = commands(second)
         assert "302 Found" in pasted(click)
         assert json.loads(pasted(first_open))["status"] == "accepted"
         line = second.line("click_deterministic")
@@ -63,6 +63,28 @@ def test_stopped_and_started_again_everything_is_there(tmp_path: Path) -> None:
         second.see_family()
         assert second.stop() == 0, "".join(second.err)
         assert second.left() == []
+
+
+def test_with_a_certificate_it_is_reached_by_https(tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("without curl its commands cannot be pasted")
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    write_certificate(chain, key, "track.example.com")
+    tls = {"TRACKSTREAM_TLS_CERTIFICATE": str(chain), "TRACKSTREAM_TLS_KEY": str(key)}
+    with started(tmp_path / "data", **tls) as up:
+        up.line("Each attribution shows here")
+        assert "https://127.0.0.1:" in up.line("collector")
+        click, first_open = commands(up)
+        assert "302 Found" in pasted(click)
+        assert json.loads(pasted(first_open))["status"] == "accepted"
+        up.line("click_deterministic")
+        assert up.stop() == 0, "".join(up.err)
+
+
+def commands(up: Up) -> list[str]:
+    """What it has printed to be pasted."""
+    text = "".join(up.out).replace("\\\n", "")
+    return [line.strip() for line in text.splitlines() if line.strip().startswith("curl")]
 
 
 def pasted(command: str) -> str:
@@ -118,6 +140,32 @@ def test_a_taken_port_is_said_with_its_setting(tmp_path: Path, setting: str) -> 
     assert f"TRACKSTREAM_{setting}" in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_an_address_of_another_machine_is_said_with_its_setting(tmp_path: Path) -> None:
+    given = {"TRACKSTREAM_COLLECTOR_HOST": "203.0.113.1", "TRACKSTREAM_COLLECTOR_PORT": "8080"}
+    done = trackstream(tmp_path / "data", "up", **given)
+    assert done.returncode == 1
+    assert "TRACKSTREAM_COLLECTOR_HOST" in done.stderr
+    assert "TRACKSTREAM_COLLECTOR_PORT" not in done.stderr
+
+
+def test_one_port_for_two_is_said_with_both_settings(tmp_path: Path) -> None:
+    port = str(free_port())
+    given = {"TRACKSTREAM_COLLECTOR_PORT": port, "TRACKSTREAM_WORKER_PORT": port}
+    done = trackstream(tmp_path / "data", "up", **given)
+    assert done.returncode == 1
+    assert f"TRACKSTREAM_COLLECTOR_PORT and TRACKSTREAM_WORKER_PORT are both {port}" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+
+
+def test_a_kafka_that_does_not_answer_is_said_once_with_its_setting(tmp_path: Path) -> None:
+    url = f"kafka://127.0.0.1:{free_port()}"
+    done = trackstream(tmp_path / "data", "up", TRACKSTREAM_KAFKA_URL=url)
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if "afka" in line]
+    assert line.startswith(f"trackstream: Kafka at {url} did not create the topics")
+    assert line.endswith(": no answer (TRACKSTREAM_KAFKA_URL)")
 
 
 def test_stopped_while_it_starts_it_leaves_nothing(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_a_file_is_checked_set_shown_and_known_to_collectors(
     assert json.loads(events("show", "--json")[1])[0]["property"] == "level"
     assert asyncio.run(known()) == definitions_of_text(FILE)
     assert events("set", str(file), "--app", "none") == (
-        *(1, "", "trackstream: there is no app none\n"),
+        *(1, "", "trackstream: there is no app none: `trackstream apps create none` makes one\n"),
     )
     file.write_text("mode = 1", "utf-8")
     code, _, said = events("set", str(file))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -109,9 +110,13 @@ async def test_another_partition_count_is_refused_and_names_the_setting(
         await ensure_topics(settings)
 
 
-async def test_topics_without_kafka_are_unavailable() -> None:
-    with pytest.raises(StorageUnavailableError, match="kafka://"):
+async def test_topics_without_kafka_are_unavailable(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(StorageUnavailableError, match="kafka://") as said:
         await ensure_topics(_dead_settings(), timeout_s=0.5)
+    assert str(said.value).endswith("within 0.5 s: no answer (TRACKSTREAM_KAFKA_URL)")
+    assert not caplog.records  # one sentence is enough
+    logging.getLogger("aiokafka").error('Unable connect to "x"')
+    assert caplog.records  # later ones are told
 
 
 async def test_what_is_sent_is_there_in_order_of_its_key(

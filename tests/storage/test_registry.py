@@ -40,6 +40,21 @@ def test_apps_are_created_once(registry: Registry, app: App) -> None:
         registry.create_app("shop")
 
 
+@pytest.mark.parametrize("name", ["campaign_id", "campaign", "channel", "network", "ad_group"])
+@pytest.mark.parametrize("text", ["x" * 257, "a\nb", "a\x1b[2Jb", "a\x85b", "a\u2028b"])
+def test_a_name_that_breaks_rows_or_lines_is_refused(
+    registry: Registry, app: App, name: str, text: str
+) -> None:
+    with pytest.raises(InvalidValueError, match=f"{name.replace('_', ' ')} .*takes 1 to 256"):
+        _link(registry, **{name: text})
+    assert registry.list_links() == []
+
+
+def test_a_name_may_be_long_and_of_any_script(registry: Registry, app: App) -> None:
+    for name in ("x" * 256, "春の sale · 50 %"):
+        assert _link(registry, campaign_id=name, network=name).campaign_id == name
+
+
 @pytest.mark.parametrize("app_id", ["", "a|b", "a b", "-a", "x" * 65, "ä"])
 def test_an_app_id_that_would_break_keys_is_refused(registry: Registry, app_id: str) -> None:
     with pytest.raises(InvalidValueError, match="app id"):

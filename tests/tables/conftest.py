@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[Application]:
     settings = Settings(
-        data_dir=tmp_path, kafka_url="kafka://127.0.0.1:1", worker_port=0, rocksdb_block_cache_mib=1
+        data_dir=tmp_path,
+        kafka_url="kafka://127.0.0.1:1",
+        postgres_url="postgresql://u:p@127.0.0.1:1/d",
+        worker_port=0,
+        rocksdb_block_cache_mib=1,
     )
     app = create_app(settings)
     app.conf.tabledir.mkdir(parents=True)

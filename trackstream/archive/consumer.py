@@ -60,7 +60,7 @@ async def run(
     """Write the topic `events` to the archive until `stop` is set; any number of processes may.
 
     Args:
-        settings: Name Kafka (topics created), the archive, and when files are written.
+        settings: Name Kafka, the archive, and when files are written.
         stop: When set, what has been read is written, and the call returns.
         on_ready: Called once, when the partitions' ranges have been read for the first time.
         place: Instead of the settings' one.

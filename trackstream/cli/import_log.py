@@ -59,7 +59,7 @@ def access_log(
     from trackstream.cli.output import show
     from trackstream.cli.running import needed, settings_beside
 
-    if file != "-" and not Path(file).is_file():
+    if file != "-" and (Path(file).is_dir() or not Path(file).exists()):
         raise Problem(f"{file} is not a file that can be read")
     settings = settings_beside()
     if url is None:

@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import ipaddress
 import json
+import os
 import sys
 import time
 from dataclasses import dataclass, field
@@ -223,9 +224,11 @@ def _opened(path: str) -> Iterator[tuple[BinaryIO, Callable[[], int], int | None
     except OSError as error:
         raise Problem(f"cannot read {path}: {error.strerror}") from error
     with raw:
-        # Of a compressed file, progress is what has been read of it, not what has come out.
-        position = raw.tell
-        length = Path(path).stat().st_size
+        # Of a compressed file, progress is what has been read of it, not what has come out; of a
+        # pipe, such as a shell's <(…), nobody knows how much there is.
+        is_file = raw.seekable()
+        position = raw.tell if is_file else lambda: 0
+        length = os.fstat(raw.fileno()).st_size if is_file else None
         if path.endswith(".gz"):
             with gzip.open(raw) as inflated:
                 yield cast("BinaryIO", inflated), position, length

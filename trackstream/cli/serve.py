@@ -16,16 +16,20 @@ WAREHOUSE_READY = "The warehouse writer has its partitions."
 @click.command(
     short_help="Run one stream worker, until Ctrl-C.",
     epilog=example(
-        "TRACKSTREAM_KAFKA_URL=kafka://host:9092 trackstream worker",
-        "TRACKSTREAM_KAFKA_URL=kafka://host:9092 TRACKSTREAM_DATA_DIR=second \\",
-        "    TRACKSTREAM_WORKER_PORT=6067 trackstream worker",
+        "TRACKSTREAM_KAFKA_URL=kafka://host:9092 TRACKSTREAM_POSTGRES_URL=postgresql://… \\",
+        "    trackstream worker",
+        "# One more, beside it on the same machine:",
+        "TRACKSTREAM_KAFKA_URL=kafka://host:9092 TRACKSTREAM_POSTGRES_URL=postgresql://… \\",
+        "    TRACKSTREAM_DATA_DIR=second TRACKSTREAM_WORKER_PORT=6067 trackstream worker",
     ),
 )
 def worker() -> None:
     """Run one stream worker, until Ctrl-C: enrichment, sessions, matching, attribution.
 
-    The same as `faust -A trackstream worker`. More of them share the work, up to the number of
-    partitions; each needs a data directory and a port of its own. Its web views are on
+    Needs Kafka, and PostgreSQL for the apps' rules and funnels. `faust -A trackstream worker` is
+    the same, but for this: it takes them from settings alone, and finds no running `trackstream up`
+    by its data directory. More workers share the work, up to the number of partitions; each needs a
+    data directory and a port of its own. Its web views are on
     TRACKSTREAM_WORKER_PORT; bound to another address than loopback (TRACKSTREAM_WORKER_HOST) they
     ask for a key. TRACKSTREAM_WORKER_COLLECTS adds the collector to them, without TLS: for
     development and small installations.
@@ -35,15 +39,16 @@ def worker() -> None:
     from trackstream.cli.running import needed, settings_beside
 
     settings = settings_beside()
-    needed(settings, "kafka_url")
+    needed(settings, "kafka_url", "postgres_url")
     run_worker(settings)
 
 
 @click.command(
     short_help="Run the collector of events and clicks, until Ctrl-C.",
     epilog=example(
-        "trackstream collect --workers 2",
-        "TRACKSTREAM_COLLECTOR_HOST=0.0.0.0 TRACKSTREAM_COLLECTOR_PORT=80 trackstream collect",
+        "TRACKSTREAM_KAFKA_URL=kafka://host:9092 TRACKSTREAM_POSTGRES_URL=postgresql://… \\",
+        "    TRACKSTREAM_COLLECTOR_HOST=0.0.0.0 TRACKSTREAM_COLLECTOR_PORT=80 \\",
+        "    trackstream collect --workers 2",
     ),
 )
 @click.option(

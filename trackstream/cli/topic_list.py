@@ -41,7 +41,8 @@ async def described(settings: Settings) -> list[dict[str, Any]]:
             ]
     except TimeoutError as error:
         raise Problem(
-            f"Kafka at {settings.kafka_url} did not answer within {_TIMEOUT_S:g} s"
+            f"Kafka at {settings.kafka_url} did not answer within {_TIMEOUT_S:g} s",
+            "check TRACKSTREAM_KAFKA_URL",
         ) from error
     finally:
         await consumer.stop()

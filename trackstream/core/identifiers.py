@@ -26,6 +26,7 @@ __all__ = [
     "advertising_id",
     "event_identifiers",
     "fingerprint",
+    "is_app_id",
     "is_probabilistic",
     "person_identifiers",
     "person_of",
@@ -42,6 +43,8 @@ FINGERPRINT = "fp:"
 """What a fingerprint begins with."""
 MAX_ID_CHARS = 256
 """Length of an identifier."""
+
+_APP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 KNOWN_BAD = frozenset(
     {
@@ -80,6 +83,11 @@ def usable_id(text: str) -> str | None:
     if len(text) > MAX_ID_CHARS or has_controls(text) or advertising_id(text) is None:
         return None
     return text.strip()
+
+
+def is_app_id(text: str) -> bool:
+    """Whether this can be an app's id: it is part of topics' keys, so it has no separators."""
+    return _APP_ID.fullmatch(text) is not None
 
 
 def scoped(app_id: str, identifier: str) -> str:

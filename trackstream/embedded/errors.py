@@ -56,11 +56,11 @@ class ChildFailedError(EmbeddedError):
 
     Attributes:
         returncode: The exit status (negative: the signal), None if it still ran at its deadline.
-        log_tail: The last lines that it wrote.
+        log_tail: Of what it wrote, some lines that tell why.
     """
 
     def __init__(self, name: str, what: str, *, returncode: int | None, log_tail: str) -> None:
-        said = f"; its last lines:\n{log_tail}" if log_tail else "; it wrote nothing"
+        said = f"; it wrote:\n{log_tail}" if log_tail else "; it wrote nothing"
         super().__init__(f"{name} {what}{said}")
         self.returncode = returncode
         self.log_tail = log_tail

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trackstream.embedded.errors import ChildFailedError, EmbeddedError
+from trackstream.embedded.excerpt import telling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _LAUNCHER = Path(__file__).with_name("launch.py")
 _POLL_S = 0.02
 _WATCH_S = 0.1
-_TAIL_BYTES = 4096
+_TAIL_BYTES = 64 * 1024
 _LOG_LIMIT_BYTES = 16 * 1024 * 1024
 
 # The kernel sends a child its parent-death signal when the *thread* that forked it ends, so
@@ -204,14 +205,17 @@ class Child:
         """Return what the process has written since its last start."""
         return self._read_log(self._log_start)
 
-    def log_tail(self, lines: int = 20) -> str:
-        """Return the last lines that the process has written since its last start."""
+    def log_tail(self) -> str:
+        """Return what tells best of what the process has written since its last start.
+
+        That is the last error, where one is near the end, and the last lines.
+        """
         try:
             size = self._log_path.stat().st_size
         except FileNotFoundError:
             return ""
         text = self._read_log(max(self._log_start, size - _TAIL_BYTES))
-        return "\n".join(text.splitlines()[-lines:])
+        return "\n".join(telling(text.splitlines()))
 
     def failure(self, what: str) -> ChildFailedError:
         """Return the error that says `what` happened, with the exit status and the log's end."""

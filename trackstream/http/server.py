@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
+from trackstream.http.addresses import cannot_listen
 from trackstream.http.process import run_process, stop_on_signals
 from trackstream.http.shared_metrics import SharedMetrics
 from trackstream.http.tls import Certificate
@@ -91,9 +92,7 @@ def listen(settings: Settings, *, shared: bool) -> socket.socket:
             _bound(host, port).close()
         return _bound(host, port, shared=shared)
     except OSError as error:
-        raise SettingsError(
-            [f"TRACKSTREAM_COLLECTOR_PORT: cannot listen on {host}:{port}: {error.strerror}"]
-        ) from error
+        raise SettingsError([cannot_listen("collector", host, port, error)]) from error
 
 
 def _bound(host: str, port: int, *, shared: bool = False) -> socket.socket:

@@ -33,7 +33,7 @@ async def run(
     """Tell destinations of attributions until `stop` is set; any number of processes may.
 
     Args:
-        settings: Name Kafka (topics created) and PostgreSQL (migrated).
+        settings: Name Kafka and PostgreSQL (migrated).
         stop: When set, requests under way are waited for, and the call returns.
         on_ready: Called once, when partitions have been claimed for the first time.
         times: Of the sender.

@@ -67,12 +67,13 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         with engine.begin() as connection:
             yield connection
     except (OperationalError, InterfaceError) as error:
-        raise StorageUnavailableError(f"PostgreSQL: {_said(error)}") from error
+        raise StorageUnavailableError(_said(error)) from error
     except DBAPIError as error:
         if error.connection_invalidated:
-            raise StorageUnavailableError(f"PostgreSQL: {_said(error)}") from error
+            raise StorageUnavailableError(_said(error)) from error
         raise
 
 
 def _said(error: DBAPIError) -> str:
-    return str(error.orig).strip().partition("\n")[0]
+    said = str(error.orig).strip().partition("\n")[0]
+    return f"PostgreSQL: {said} (TRACKSTREAM_POSTGRES_URL)"

@@ -8,7 +8,7 @@ from sqlalchemy import func, select, update
 
 from trackstream.core.definitions_file import definitions_of_text
 from trackstream.storage.database import transaction
-from trackstream.storage.errors import NotFoundError
+from trackstream.storage.registered_rows import no_such_app
 from trackstream.storage.schema import apps
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def set_definitions(engine: Engine, app_id: str, toml: str) -> None:
             change.values(events_toml=kept, events_set_at=func.clock_timestamp())
         )
     if not done.rowcount:
-        raise NotFoundError(f"there is no app {app_id}")
+        raise no_such_app(app_id)
 
 
 def shown_definitions(engine: Engine, app_id: str) -> str | None:
@@ -47,6 +47,6 @@ def shown_definitions(engine: Engine, app_id: str) -> str | None:
     with transaction(engine) as connection:
         row = connection.execute(query).one_or_none()
     if row is None:
-        raise NotFoundError(f"there is no app {app_id}")
+        raise no_such_app(app_id)
     toml: str | None = row.events_toml
     return toml

@@ -5,15 +5,24 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+from trackstream.core.identifiers import is_app_id
 from trackstream.storage.errors import InvalidValueError
 
-__all__ = ["check_app_id", "check_app_url", "check_origin", "check_slug", "check_web_url"]
+__all__ = [
+    "check_app_id",
+    "check_app_url",
+    "check_name",
+    "check_origin",
+    "check_slug",
+    "check_web_url",
+]
 
-_APP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SLUG = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f\\<>\"`]")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LONGEST = 2048
+_LONGEST_NAME = 256
 
 _NEVER = frozenset(
     {"javascript", "data", "vbscript", "file", "blob", "about", "view-source", "filesystem"}
@@ -27,7 +36,7 @@ def check_app_id(app_id: str) -> str:
     Raises:
         InvalidValueError: It has other characters, or more than 64.
     """
-    if not _APP_ID.fullmatch(app_id):
+    if not is_app_id(app_id):
         raise InvalidValueError(
             f"app id {app_id!r}: takes 1 to 64 letters, digits, dots, dashes and underscores"
         )
@@ -45,6 +54,23 @@ def check_slug(slug: str) -> str:
             f"slug {slug!r}: takes 1 to 64 letters, digits, dashes and underscores"
         )
     return slug
+
+
+def check_name(name: str, text: str) -> str:
+    """What names something for people or for reports: a campaign id, a channel, a network.
+
+    It is part of rows that are indexed, whose keys PostgreSQL bounds to a third of a page, and is
+    printed in lines.
+
+    Raises:
+        InvalidValueError: It is empty, long, or has control characters; `name` says which value.
+    """
+    if not text or len(text) > _LONGEST_NAME or _CONTROLS.search(text):
+        raise InvalidValueError(
+            f"{name} {text[:80]!r}: takes 1 to {_LONGEST_NAME} characters, without line breaks and "
+            "other control characters"
+        )
+    return text
 
 
 def check_web_url(name: str, url: str) -> str:

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class NoFunnels:
-    """`ports.FunnelsBook` where no database is configured: no app has any."""
+    """`ports.FunnelsBook` without a database, to measure and test: no app has any."""
 
     def current(self, app_id: str, *, at_ms: int) -> LiveFunnels:  # noqa: ARG002 - the port's
         """None."""

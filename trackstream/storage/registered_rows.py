@@ -55,7 +55,12 @@ def require_app(connection: Connection, app_id: str, *, lock: bool = False) -> N
     """
     query = select(apps.c.app_id).where(apps.c.app_id == app_id)
     if connection.execute(query.with_for_update() if lock else query).one_or_none() is None:
-        raise NotFoundError(f"there is no app {app_id}")
+        raise no_such_app(app_id)
+
+
+def no_such_app(app_id: str) -> NotFoundError:
+    """The error that says so, and what makes one."""
+    return NotFoundError(f"there is no app {app_id}: `trackstream apps create {app_id}` makes one")
 
 
 def link_of(row: Row[Any]) -> TrackingLink:

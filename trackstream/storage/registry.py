@@ -16,7 +16,13 @@ from sqlalchemy.exc import IntegrityError
 from trackstream.core.touches import OVERRIDABLE
 from trackstream.ports import App, TrackingLink
 from trackstream.storage.database import transaction
-from trackstream.storage.destinations import check_app_id, check_app_url, check_slug, check_web_url
+from trackstream.storage.destinations import (
+    check_app_id,
+    check_app_url,
+    check_name,
+    check_slug,
+    check_web_url,
+)
 from trackstream.storage.errors import AlreadyExistsError, InvalidValueError
 from trackstream.storage.registered_keys import Keys
 from trackstream.storage.registered_rows import link_of, moment, now, require_app
@@ -37,10 +43,10 @@ class Registry(Keys):
         """Create an app.
 
         Raises:
-            InvalidValueError: The id has characters that it may not have.
+            InvalidValueError: The id, or the name, has characters that it may not have.
             AlreadyExistsError: There is one with this id.
         """
-        app = App(app_id=check_app_id(app_id), name=name or app_id)
+        app = App(app_id=check_app_id(app_id), name=check_name("app name", name or app_id))
         with _creating(self._engine, f"app {app_id} exists") as connection:
             connection.execute(
                 insert(apps).values(app_id=app.app_id, name=app.name, created_at=now())
@@ -77,22 +83,21 @@ class Registry(Keys):
         Raises:
             NotFoundError: There is no such app.
             AlreadyExistsError: The slug is taken.
-            InvalidValueError: A destination is none that a click may be sent to, or what a click
-                may name otherwise is none of `touches.OVERRIDABLE`.
+            InvalidValueError: A destination is none that a click may be sent to; a name is empty, has
+                more than 256 characters, or control characters; or what a click may name otherwise
+                is none of `touches.OVERRIDABLE`.
         """
-        if not campaign_id:
-            raise InvalidValueError("campaign id: must not be empty")
         for name in sorted(set(overridable).difference(OVERRIDABLE)):
             raise InvalidValueError(f"overridable {name!r}: takes {', '.join(OVERRIDABLE)}")
         link = TrackingLink(
             link_id="lnk_" + secrets.token_urlsafe(12),
             slug=secrets.token_urlsafe(8) if slug is None else check_slug(slug),
             app_id=app_id,
-            campaign_id=campaign_id,
-            campaign=campaign,
-            channel=channel,
-            network=network,
-            ad_group=ad_group,
+            campaign_id=check_name("campaign id", campaign_id),
+            campaign=campaign and check_name("campaign", campaign),
+            channel=channel and check_name("channel", channel),
+            network=network and check_name("network", network),
+            ad_group=ad_group and check_name("ad group", ad_group),
             web_url=check_web_url("web url", web_url),
             android_url=android_url and check_app_url("android url", android_url),
             ios_url=ios_url and check_app_url("ios url", ios_url),

@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class DefaultRules:
-    """`ports.RulesBook` where no database is configured: the same rules for every app."""
+    """`ports.RulesBook` without a database, to measure and test: the same rules for all."""
 
     def __init__(self, base: Rules) -> None:
         self._base = base

@@ -9,6 +9,8 @@ leader's metadata yet is left out of the assignment, and its table has no partit
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -25,7 +27,7 @@ from trackstream.storage.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from trackstream.settings import Settings
 
@@ -36,6 +38,7 @@ TOPICS: tuple[str, ...] = tuple(schemas.load().topics)
 
 _POLL_S = 0.05
 _RETRY_S = 0.5
+_TRY = ('Unable connect to "', 'Unable to request metadata from "')
 _OVERHEAD_BYTES = 64 * 1024
 
 
@@ -91,20 +94,38 @@ async def ensure_topics(
     except (TimeoutError, KafkaError, OSError) as error:
         raise StorageUnavailableError(
             f"Kafka at {settings.kafka_url} did not create the topics within {timeout_s:g} s: "
-            f"{error or 'no answer'}"
+            f"{str(error) or 'no answer'} (TRACKSTREAM_KAFKA_URL)"
         ) from error
     finally:
         await admin.close()
 
 
 async def _connect(admin: AIOKafkaAdminClient) -> None:
-    while True:
-        try:
-            await admin.start()
-        except (KafkaError, OSError):
-            await asyncio.sleep(_RETRY_S)
-        else:
-            return
+    with _tries_untold():
+        while True:
+            try:
+                await admin.start()
+            except (KafkaError, OSError):
+                await asyncio.sleep(_RETRY_S)
+            else:
+                return
+
+
+@contextlib.contextmanager
+def _tries_untold() -> Iterator[None]:
+    """Keep aiokafka from logging each try to connect: who waits says once that none answers."""
+    log = logging.getLogger("aiokafka")
+    untold = logging.Filter()
+    untold.filter = _tells_no_try  # type: ignore[method-assign]  # an own one, for it is removed
+    log.addFilter(untold)
+    try:
+        yield
+    finally:
+        log.removeFilter(untold)
+
+
+def _tells_no_try(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(_TRY)
 
 
 async def _ensure(

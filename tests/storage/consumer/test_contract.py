@@ -20,6 +20,7 @@ from tests.waiting import PATIENCE_S
 from trackstream.embedded.kafka import EmbeddedKafka
 from trackstream.settings import Settings
 from trackstream.storage.consumer import group_of
+from trackstream.storage.errors import TopicMismatchError
 from trackstream.storage.topics import bootstrap_servers, ensure_topics
 
 if TYPE_CHECKING:
@@ -207,6 +208,26 @@ async def test_stopping_in_an_outage_loses_nothing_and_skips_nothing(
         await until(lambda: user.kept() == once(80))
 
 
+async def test_one_that_starts_first_makes_the_topics_as_all_others_need_them(
+    make: Callable[[Settings], User], settings: Settings
+) -> None:
+    """The broker would make them of 4 partitions for a consumer."""
+    user = make(settings)
+    async with running(user):
+        await ensure_topics(settings)
+        await send(user, range(20))
+        await until(lambda: user.kept() == once(20))
+
+
+async def test_topics_of_another_partition_count_end_it(
+    make: Callable[[Settings], User], settings: Settings
+) -> None:
+    user = make(replace(settings, topic_partitions=3))
+    await ensure_topics(settings)
+    with pytest.raises(TopicMismatchError, match="TRACKSTREAM_TOPIC_PARTITIONS is 3"):
+        await user.run(stop=asyncio.Event(), on_ready=_nothing)
+
+
 async def test_what_kafka_deleted_unread_is_told_and_the_rest_goes_on(
     of_one_partition: User, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -237,6 +258,8 @@ async def test_kafka_may_be_away_at_the_start_and_later(
         users = [make(settings) for make in USERS.values()]
         await asyncio.to_thread(broker.stop)
         tasks = [asyncio.create_task(one.run(stop=stop, on_ready=_nothing)) for one in users]
+        waits = [f"{user.reading.name} waits for Kafka" for user in users]
+        await until(lambda: all(said in caplog.text for said in waits))
         for round_ in range(2):
             await asyncio.sleep(0.3)
             assert not any(task.done() for task in tasks)
@@ -252,7 +275,6 @@ async def test_kafka_may_be_away_at_the_start_and_later(
         assert time.monotonic() - began_s < PATIENCE_S / 2
     finally:
         await asyncio.to_thread(broker.stop)
-    assert all(f"{user.reading.name} waits for Kafka" in caplog.text for user in users)
 
 
 def _nothing() -> None:

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import socket
+import ssl
 import sys
 import urllib.error
 import urllib.request
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from trackstream.cli.base import Problem
 from trackstream.embedded.process import Child, free_port
+from trackstream.http.addresses import is_about_the_port
 from trackstream.settings import PREFIX
 
 if TYPE_CHECKING:
@@ -24,7 +26,20 @@ if TYPE_CHECKING:
     from trackstream.embedded.server import Server
     from trackstream.settings import Settings
 
-__all__ = ["Part", "answers", "any_port", "listening_port", "our_child", "server_part"]
+__all__ = [
+    "ANY_HOST",
+    "Part",
+    "answers",
+    "any_port",
+    "collector_url",
+    "listening_port",
+    "our_child",
+    "reached",
+    "server_part",
+]
+
+ANY_HOST = frozenset({"0.0.0.0", "::", ""})
+"""What a server listens on to be reached by all of this machine's addresses."""
 
 _READY_TIMEOUT_S = 90.0
 _STOP_S = 8.0
@@ -90,30 +105,54 @@ def our_child(
 
 
 def answers(url: str) -> bool:
-    """Whether a GET of the URL is answered with success now."""
+    """Whether a GET of the URL is answered with success now.
+
+    A certificate is not verified: it is for the names under which others reach our own child.
+    """
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
     try:
-        with urllib.request.urlopen(url, timeout=1.0) as response:  # noqa: S310 # our own child
+        with urllib.request.urlopen(url, timeout=1.0, context=context) as response:  # noqa: S310 # our own child
             return bool(response.status < 300)
     except (urllib.error.URLError, OSError, ValueError):
         return False
 
 
-def listening_port(host: str, port: int, setting: str) -> int:
-    """The port to listen on: as set, or a free one for 0.
+def collector_url(settings: Settings) -> str:
+    """The URL under which this machine reaches the collector."""
+    return reached(
+        settings.collector_host, settings.collector_port, tls=settings.tls_certificate is not None
+    )
+
+
+def reached(host: str, port: int, *, tls: bool = False) -> str:
+    """The URL under which this machine reaches what listens there."""
+    scheme = "https" if tls else "http"
+    if host in ANY_HOST:
+        host = "127.0.0.1"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def listening_port(part: str, host: str, port: int) -> int:
+    """The port for a part (`collector`, `worker`) to listen on: as set, or a free one for 0.
 
     Raises:
-        Problem: it is taken; the message names the setting.
+        Problem: it is taken, or the host is none of this machine's; the message names the setting.
     """
-    if port == 0:
-        return any_port(host)
     try:
+        if port == 0:
+            _try(host, 0)
+            return any_port(host)
         _try(host, port)
     except OSError as error:
-        raise Problem(
-            f"cannot listen on {host}:{port}: {error.strerror}",
-            f"set {PREFIX}{setting.upper()} to another port (0: any free one), "
-            "or stop what listens there",
-        ) from error
+        name = f"{PREFIX}{part.upper()}"
+        advice = (
+            f"set {name}_PORT to another port (0: any free one), or stop what listens there"
+            if is_about_the_port(error)
+            else f"set {name}_HOST to an address of this machine"
+        )
+        raise Problem(f"cannot listen on {host}:{port}: {error.strerror}", advice) from error
     return port
 
 

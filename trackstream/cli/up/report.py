@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from trackstream.cli.output import moment
+from trackstream.cli.output import harmless, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,6 +81,8 @@ def ready_json(running: Running) -> str:
 
 def ready_text(running: Running, *, slug: str, data_dir: Path, console: Console) -> None:
     """Where everything is, and two commands to paste."""
+    tls = running.collector_url.startswith("https:")
+    curl = "curl -k" if tls else "curl"
 
     def say(line: str = "") -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -89,6 +91,7 @@ def ready_text(running: Running, *, slug: str, data_dir: Path, console: Console)
     say("TrackStream is ready.")
     say(f"  collector   {running.collector_url}")
     say(f"  worker      {running.worker_url}")
+    say(f"  live page   {running.worker_url}/live")
     say(f"  Kafka       {running.kafka}")
     say(f"  PostgreSQL  {running.postgres}")
     say(f"  Redis       {running.redis}")
@@ -97,17 +100,20 @@ def ready_text(running: Running, *, slug: str, data_dir: Path, console: Console)
     say()
     say("A click on a tracking link, from a phone:")
     say()
-    say(f"  curl -si -A '{_PHONE}' \\")
+    say(f"  {curl} -si -A '{_PHONE}' \\")
     say(f"    '{running.collector_url}/c/{slug}?device_id=device-1'")
     say()
     say("The first open of the app on that phone:")
     say()
-    say(f"  curl -s -A '{_PHONE}' \\")
+    say(f"  {curl} -s -A '{_PHONE}' \\")
     say(f"    {running.collector_url}/v1/install \\")
     say(f"    -H 'X-Trackstream-Write-Key: {running.write_key}' \\")
     say("    -H 'Content-Type: application/json' \\")
     say(f"    -d '{_INSTALL}'")
     say()
+    if tls:
+        say("(-k, because the certificate is for another name than this machine's address.)")
+        say()
     say("Each attribution shows here as it is made. Ctrl-C stops everything.")
 
 
@@ -115,10 +121,11 @@ def attribution_line(record: Attribution) -> str:
     """One decision: when, for which app, what, how, whose, and its id."""
     campaign = record.touch.campaign_id if record.touch else None
     again = f"  revision {record.revision}" if record.revision > 1 else ""
-    return (
+    line = (
         f"{moment(record.decided_at_ms)}  {record.app_id}  {record.event}  {record.method}  "
         f"{campaign or '-'}  {record.conversion_id}{again}"
     )
+    return harmless(line).replace("\n", "\ufffd")
 
 
 def echo(line: str, *, err: bool) -> None:

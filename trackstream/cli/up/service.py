@@ -13,7 +13,17 @@ from trackstream.cli.postbacks import POSTBACKS_READY
 from trackstream.cli.running import Running, from_anywhere
 from trackstream.cli.serve import WAREHOUSE_READY
 from trackstream.cli.up.credentials import Credentials, ensure_credentials
-from trackstream.cli.up.parts import Part, answers, any_port, listening_port, our_child, server_part
+from trackstream.cli.up.parts import (
+    ANY_HOST,
+    Part,
+    answers,
+    any_port,
+    collector_url,
+    listening_port,
+    our_child,
+    reached,
+    server_part,
+)
 from trackstream.embedded.errors import ChildFailedError, PortTakenError
 from trackstream.embedded.kafka import EmbeddedKafka
 from trackstream.embedded.postgres import EmbeddedPostgres
@@ -58,7 +68,8 @@ class Service:
             Where everything is, and the slug of a link to click.
 
         Raises:
-            Problem: a port is taken; the message names the setting.
+            Problem: a port is taken, or an address is not this machine's; the message names the
+                setting.
             EmbeddedError: a part did not start; the message says why.
             StorageError: topics or tables could not be made.
         """
@@ -80,8 +91,8 @@ class Service:
         self.settings = settings
         return (
             Running(
-                collector_url=_reached(settings.collector_host, settings.collector_port),
-                worker_url=_reached(settings.worker_host, settings.worker_port),
+                collector_url=collector_url(settings),
+                worker_url=reached(settings.worker_host, settings.worker_port),
                 kafka=str(settings.kafka_url),
                 postgres=str(settings.postgres_url),
                 redis=str(settings.redis_url),
@@ -136,12 +147,16 @@ class Service:
 
     def _with_ports(self) -> Settings:
         found = self.settings
+        hosts = {found.collector_host, found.worker_host}
+        if found.collector_port == found.worker_port != 0 and (len(hosts) == 1 or hosts & ANY_HOST):
+            raise Problem(
+                f"{PREFIX}COLLECTOR_PORT and {PREFIX}WORKER_PORT are both {found.worker_port}",
+                "set one of them to another port (0: any free one)",
+            )
         return replace(
             found,
-            collector_port=listening_port(
-                found.collector_host, found.collector_port, "collector_port"
-            ),
-            worker_port=listening_port(found.worker_host, found.worker_port, "worker_port"),
+            collector_port=listening_port("collector", found.collector_host, found.collector_port),
+            worker_port=listening_port("worker", found.worker_host, found.worker_port),
         )
 
     def _configure(self, settings: Settings) -> tuple[Server | None, Server | None, Server | None]:
@@ -210,7 +225,7 @@ class Service:
         return ours
 
     def _collector(self, settings: Settings) -> Part:
-        url = _reached(settings.collector_host, settings.collector_port)
+        url = collector_url(settings)
         return our_child(
             "the collector",
             "collect",
@@ -219,7 +234,7 @@ class Service:
         )
 
     def _worker(self, settings: Settings) -> Part:
-        url = _reached(settings.worker_host, settings.worker_port)
+        url = reached(settings.worker_host, settings.worker_port)
         return our_child(
             "the worker",
             "worker",
@@ -290,13 +305,6 @@ def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-def _reached(host: str, port: int) -> str:
-    """The URL under which this machine reaches what listens there."""
-    if host in {"0.0.0.0", "::", ""}:
-        host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _wait_for_it() -> None:

@@ -8,18 +8,33 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from faust.web.drivers import aiohttp as driver
 
+from trackstream.http.addresses import cannot_listen
 from trackstream.http.collector import problems
 from trackstream.http.listening import ABORT_S, Listening
 from trackstream.http.metrics import Counter, counter_text
 from trackstream.http.operators import is_loopback
 from trackstream.http.worker.access import Access
+from trackstream.settings import SettingsError
 
 if TYPE_CHECKING:
     from faust.types import AppT
 
     from trackstream.settings import Settings
 
-__all__ = ["WorkerWeb"]
+__all__ = ["WorkerWeb", "listen"]
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there for the worker.
+
+    Raises:
+        SettingsError: It cannot; the message names the setting.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise SettingsError([cannot_listen("worker", host, port, error)]) from error
 
 
 class WorkerWeb(driver.Web):
@@ -55,7 +70,11 @@ class WorkerWeb(driver.Web):
         return conf.web_transport.scheme != "unix" and not is_loopback(conf.web_bind)
 
     async def start_server(self) -> None:
-        """Listen, once those are known who may ask."""
+        """Listen, once those are known who may ask.
+
+        Raises:
+            SettingsError: It cannot listen; the message names the setting.
+        """
         await self.access.start()
         await self._runner.setup()
         conf = self.app.conf
@@ -65,10 +84,8 @@ class WorkerWeb(driver.Web):
         server = self._runner.server
         if server is None:
             raise RuntimeError("the runner is set up")
-        family = socket.AF_INET6 if ":" in conf.web_bind else socket.AF_INET
-        listener = socket.create_server((conf.web_bind, conf.web_port), family=family)
         self.door = Listening(server, self._settings, refused=self.refused)
-        await self.door.start(listener)
+        await self.door.start(listen(conf.web_bind, conf.web_port))
 
     async def stop_server(self) -> None:
         """Take no more connections, and end those that there are."""

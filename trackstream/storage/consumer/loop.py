@@ -11,7 +11,8 @@ from aiokafka.errors import KafkaError
 
 from trackstream.settings import Settings
 from trackstream.storage.consumer.member import Member
-from trackstream.storage.errors import WriterFencedError
+from trackstream.storage.errors import StorageUnavailableError, WriterFencedError
+from trackstream.storage.topics import ensure_topics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,7 @@ __all__ = ["consume", "group_of"]
 _log = logging.getLogger(__name__)
 
 _KAFKA_PAUSE_S = 2.0
+_TOPICS_TIMEOUT_S = 5.0
 
 
 async def consume(
@@ -35,8 +37,11 @@ async def consume(
 ) -> None:
     """Read topics, and have what is read written, until `stop` is set. Servers may be away.
 
+    All topics are created first: a broker would create those that are subscribed to by itself, with
+    another number of partitions than everything else needs.
+
     Args:
-        settings: Name Kafka and the topics (created).
+        settings: Name Kafka and the topics.
         reading: What is read.
         steps: Makes what is done with it, for each membership in the group anew: so a thread of an
             earlier one that still hangs somewhere has nothing in common with the next.
@@ -44,8 +49,11 @@ async def consume(
         on_ready: Called once, when partitions have been claimed for the first time.
 
     Raises:
+        TopicMismatchError: A topic has another number of partitions than the settings say.
+        StorageError: Kafka refuses to create a topic.
         Exception: What a step raises and waiting does not help against.
     """
+    await _topics(settings, reading, stop)
     ready = on_ready
     while not stop.is_set():
         member = Member(
@@ -66,6 +74,29 @@ async def consume(
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _KAFKA_PAUSE_S)
         ready = None if member.was_ready else ready
+
+
+async def _topics(settings: Settings, reading: Reading, stop: asyncio.Event) -> None:
+    """Return when all topics are there, or `stop` is set."""
+    stopped = asyncio.ensure_future(stop.wait())
+    try:
+        while not stop.is_set():
+            ensuring = asyncio.ensure_future(ensure_topics(settings, timeout_s=_TOPICS_TIMEOUT_S))
+            try:
+                await asyncio.wait({ensuring, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                ensuring.cancel()
+            await asyncio.wait({ensuring})
+            if ensuring.cancelled():
+                return
+            try:
+                ensuring.result()
+            except StorageUnavailableError as error:
+                _log.warning("%s waits for Kafka: %s", reading.name, error)
+            else:
+                return
+    finally:
+        stopped.cancel()
 
 
 def group_of(group: str, settings: Settings) -> str:

@@ -39,7 +39,7 @@ async def run(
     """Write the output topics to PostgreSQL until `stop` is set.
 
     Args:
-        settings: Names Kafka, PostgreSQL (migrated) and the topics (created).
+        settings: Names Kafka, PostgreSQL (migrated) and the topics.
         stop: When set, the batch in hand is written, the group is left, and the call returns.
         on_ready: Called once, when partitions have been claimed for the first time.
         progress: Where to count; a new one if not given.
