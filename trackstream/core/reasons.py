@@ -46,6 +46,8 @@ class Reason(StrEnum):
     TIMESTAMP_OUT_OF_RANGE = "timestamp_out_of_range"
     EVENT_ID_TAKEN = "event_id_taken"
     RATE_LIMITED = "rate_limited"
+    UNREAD = "unread"
+    """Answers that the client did not read: it is cut off, and told nothing."""
     UNAVAILABLE = "unavailable"
     SPOOLED_TOO_LONG = "spooled_too_long"
     UNDECODABLE = "undecodable"
@@ -85,6 +87,7 @@ HTTP_STATUS: dict[Reason, int] = {
     Reason.TIMESTAMP_OUT_OF_RANGE: 422,
     Reason.EVENT_ID_TAKEN: 409,
     Reason.RATE_LIMITED: 429,
+    Reason.UNREAD: 408,
     Reason.UNAVAILABLE: 503,
     Reason.SPOOLED_TOO_LONG: 503,
     Reason.UNDECODABLE: 422,
