@@ -9,7 +9,7 @@ from ua_parser.loaders import load_builtins
 from ua_parser.regex import Resolver
 
 from trackstream.core.lookups import UserAgent
-from trackstream.storage.bots import BotMatcher
+from trackstream.storage.bots import BotMatcher, without_libraries
 from trackstream.storage.recent import Recent
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ _LONGEST = 2048
 """Characters that are looked at: no browser's string is longer, and rules cost by length."""
 
 _ALL = Domain.USER_AGENT | Domain.OS | Domain.DEVICE
+_SPIDER = "Spider"
 _GENERIC_BRANDS = frozenset({"Generic", "Generic_Android", "Spider"})
 _NO_MODELS = frozenset({"Generic", "Spider"})
 """Brands of uap-core whose models are only kinds of devices; Android's are what devices say."""
@@ -35,8 +36,8 @@ system's version is then always 10."""
 class UaParser:
     """`ports.UserAgentLookup` on ua-parser's Rust back end, with a bounded cache per string.
 
-    A bot is what the crawler list names, or what uap-core calls a spider. Making one takes
-    some 0.1 s.
+    A bot is what the crawler list names, or what uap-core calls a spider, HTTP libraries left out.
+    Making one takes some 0.1 s.
     """
 
     def __init__(self) -> None:
@@ -58,7 +59,7 @@ class UaParser:
     def _parse(self, text: str) -> UserAgent:
         result = self._resolve(text, _ALL)
         browser, system, device = result.user_agent, result.os, result.device
-        spider = device is not None and device.family == "Spider"
+        spider = device is not None and device.family == _SPIDER and self._is_spider(text)
         named = device is not None and device.brand not in _GENERIC_BRANDS
         telling = device is not None and device.brand not in _NO_MODELS
         frozen = device is not None and device.model == _FROZEN_MODEL
@@ -71,6 +72,14 @@ class UaParser:
             device_model=device.model if device and telling and not frozen else None,
             bot=spider or self._is_bot(text),
         )
+
+    def _is_spider(self, text: str) -> bool:
+        """Whether uap-core's word for it is due to more than the name of a library."""
+        rest = without_libraries(text)
+        if rest == text:
+            return True
+        device = self._resolve(rest, Domain.DEVICE).device
+        return device is not None and device.family == _SPIDER
 
 
 def _is_behind(system: OS | None, browser: Browser | None) -> bool:
