@@ -33,7 +33,8 @@ _CRAWLER = re.compile("crawl|bot|scrap|spider|httrack|larbin|newspaper|download"
 
 _LIBRARIES = re.compile(
     r"^(?:Squrl )?(?:Java|JNLP)/\S*|\bPython-urllib\S*|\bGoogle-HTTP-Java-Client\S*"
-    r"|\bWinHTTP[\w./-]*|^WordPress/[^;]*(?:; *https?://[^\s;]+)?|^AppEngine-Google; \([^)]*\)|\bhttp%20client\S*"
+    r"|\bWinHTTP[\w./-]*|^WordPress/[^;]*(?:; *https?://[^\s;]+)?"
+    r"|^AppEngine-Google; \([^)]*\)|\bhttp%20client\S*"
     r"|\bBoto(?:core|3)?[/#]\S*",
     re.IGNORECASE,
 )
