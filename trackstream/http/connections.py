@@ -14,13 +14,13 @@ from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from trackstream.core.reasons import HTTP_STATUS, Reason
-from trackstream.http.answers import Answer
+from trackstream.http.answers import SERVER, Answer
 from trackstream.http.hosts import host_refusal
 from trackstream.http.problems import Refusal, problem_response, unexpected
 from trackstream.http.shortcuts import Shortcuts
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from trackstream.settings import Settings
 
@@ -146,6 +146,14 @@ class Connection(web.RequestHandler):
         response = problem_response(refusal, status=status)
         response.force_close()
         return response
+
+    def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
+        """Write the answer. aiohttp would name its version and Python's in each."""
+        if not isinstance(resp, Answer) and isinstance(resp, web.StreamResponse):
+            resp.headers.setdefault(hdrs.SERVER, SERVER)
+        return super().finish_response(request, resp, start_time)
 
 
 def expecting(

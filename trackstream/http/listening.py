@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from trackstream.core.reasons import Reason
+from trackstream.http.answers import SERVER
 from trackstream.http.connections import Connection, connection_options, expecting
 from trackstream.http.descriptors import connections_for
 from trackstream.http.handshakes import Handshakes
@@ -89,7 +90,7 @@ class Listening:
             self._listening.close()
 
     def _to_serve(self) -> asyncio.Protocol:
-        """Who serves the next without TLS. Of many at once none is connected before all are here."""
+        """Who serves the next without TLS. Of many at once all come before one is connected."""
         protocol = self._connected(self._coming)
         if isinstance(protocol, Connection):
             self._coming += 1
@@ -183,6 +184,7 @@ def _answer() -> bytes:
         f"HTTP/1.1 {response.status} Service Unavailable",
         *(f"{name}: {value}" for name, value in response.headers.items()),
         f"Content-Length: {len(body)}",
+        f"Server: {SERVER}",
         "Connection: close",
     ]
     return "\r\n".join([*head, "", ""]).encode() + body
