@@ -12,7 +12,7 @@ _log = logging.getLogger(__name__)
 _RESERVED = 256
 """For Kafka, PostgreSQL, Redis, the spool, files, and connections that are told of too many."""
 _MOST = 2**20
-"""What is asked for where the system has no bound."""
+"""What is asked for at most: some programs that are started by us prepare for all of them."""
 
 
 def connections_for(wanted: int) -> int:
@@ -39,7 +39,7 @@ def connections_for(wanted: int) -> int:
 def _raised() -> int:
     """The soft limit after it was raised, as far as the system lets us."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = _MOST if hard == resource.RLIM_INFINITY else hard
+    most = _MOST if hard == resource.RLIM_INFINITY else min(hard, _MOST)
     if soft != resource.RLIM_INFINITY and soft < most:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
