@@ -80,7 +80,9 @@ class CollectorSettings(PlaceSettings):
         75,
     )
     body_timeout_s: int = setting(
-        whole(1, 3600), "How long a sender may take for the body of a request", 30
+        whole(1, 3600),
+        "How long a sender may take for the body of a request, and answers may wait to be read",
+        30,
     )
     shutdown_delay_ms: int = setting(
         whole(0, 300_000),

@@ -84,7 +84,7 @@ async def written(settings: Settings, topic: str) -> list[Record]:
         await consumer.stop()
 
 
-def test_what_was_refused_is_listed_shown_and_replayed_once(
+def test_what_was_refused_is_listed_shown_and_replayed_once(  # noqa: PLR0915 - one story
     database_url: str,
     kafka_url: str,
     topic_prefix: str,
@@ -120,6 +120,7 @@ def test_what_was_refused_is_listed_shown_and_replayed_once(
         refused(
             "raw-0-7", envelope, stage="enrich", reasons=["internal"], origin="raw", key="shop|x"
         ),
+        refused("r-bot", b'{"kind": "click"}', reasons=["bot"], origin=None),
         refused("r-hex", b"\x00\xff", stage="warehouse", reasons=["undecodable"], origin=None),
     )
     for name, value in settings.environ().items():
@@ -129,8 +130,11 @@ def test_what_was_refused_is_listed_shown_and_replayed_once(
     monkeypatch.setenv("TRACKSTREAM_SECRET", key.secret or "")
 
     assert {one["rejected_id"] for one in rows("list")} == {
-        *("r-good", "r-bad", "r-other", "raw-0-7", "r-hex"),
+        *("r-good", "r-bad", "r-other", "raw-0-7", "r-hex", "r-bot"),
     }
+    assert [one["rejected_id"] for one in rows("list", "--reason", "bot")] == ["r-bot"]
+    assert [one["rejected_id"] for one in rows("list", "--reason", "bot", "--waiting")] == ["r-bot"]
+    assert '"kind": "click"' in invoke("show", "r-bot").stdout
     assert [one["rejected_id"] for one in rows("list", "--limit", "1")] == ["r-other"]
     assert [one["rejected_id"] for one in rows("list", "--reason", "no_identifier")] == ["r-bad"]
     assert [one["rejected_id"] for one in rows("list", "--stage", "enrich")] == ["raw-0-7"]
@@ -146,7 +150,8 @@ def test_what_was_refused_is_listed_shown_and_replayed_once(
 
     with running(settings):
         asked = CliRunner().invoke(main, ["rejected", "replay"], input="n\n")
-        assert (asked.exit_code, rows("list", "--waiting")) == (1, rows("list"))
+        waiting_rows = [one for one in rows("list") if one["rejected_id"] != "r-bot"]
+        assert (asked.exit_code, rows("list", "--waiting")) == (1, waiting_rows)
         done = invoke("replay", "--yes", "--json")
         assert done.exit_code == 1
         totals = {one["result"]: one["count"] for one in json.loads(done.stdout)}
@@ -156,6 +161,10 @@ def test_what_was_refused_is_listed_shown_and_replayed_once(
         waiting = {one["rejected_id"] for one in rows("list", "--waiting")}
         assert waiting == {"r-other", "r-hex"}
         assert "Nothing such waits" in invoke("replay", "r-good", "--yes").stderr
+        for which in (["r-bot"], ["--reason", "bot"]):
+            told = invoke("replay", *which, "--yes")
+            assert (told.exit_code, told.stdout.split()[-2:]) == (1, ["left", "1"])
+            assert "r-bot: left: it is a robot's" in told.stderr
         once_more = invoke("replay", "r-good", "--again", "--yes")
         assert (once_more.exit_code, once_more.stdout.split()[-2:]) == (0, ["accepted", "1"])
 

@@ -17,16 +17,20 @@ from trackstream.settings import Settings
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from trackstream.storage.user_agents import UaParser
 
 
 @asynccontextmanager
 async def door(
-    user_agents: UaParser, *, tls: ssl.SSLContext | None = None, **settings: Any
+    user_agents: UaParser,
+    *,
+    tls: ssl.SSLContext | None = None,
+    refused: Callable[[str, int], None] = lambda *_: None,
+    **settings: Any,
 ) -> AsyncIterator[int]:
-    """The port of an open door."""
+    """The port of an open door, whose connections have room for few bytes to send."""
     service = Service(user_agents, **settings)
     runner = web.AppRunner(service.application, auto_decompress=False)
     await runner.setup()
@@ -34,10 +38,11 @@ async def door(
     opened = Listening(
         runner.server,
         Settings(**settings),
-        refused=lambda *_: None,
+        refused=refused,
         shortcuts=service.application[SHORTCUTS],
     )
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     port = int(listener.getsockname()[1])
     await opened.start(listener, tls)
     try:

@@ -1,4 +1,7 @@
-"""An answer that is written at once is the same, byte for byte, as aiohttp's own response."""
+"""An answer that is written at once is the same, byte for byte, as aiohttp's own response.
+
+But for its `Server`, which is the same in all of ours.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from tests.http.doors import told
+from tests.http.doors import door, told
 from trackstream.http.answers import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from trackstream.storage.user_agents import UaParser
 
 LAST = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
 REQUESTS = [
@@ -63,7 +68,8 @@ async def answered(request: bytes, make: Callable[[], web.Response]) -> bytes:
     finally:
         serving.close()
         await server.shutdown(1)
-    return re.sub(rb"Date: [^\r]{29}\r\n", b"Date\r\n", text)
+    text = re.sub(rb"Date: [^\r]{29}\r\n", b"Date\r\n", text)
+    return re.sub(rb"Server: [^\r]+\r\n", b"", text)  # only ours says so little
 
 
 @pytest.mark.parametrize("change", [_as_it_is, _changed, _last])
@@ -85,6 +91,28 @@ async def test_both_are_the_same(
         return response
 
     assert await answered(request_, at_once) == await answered(request_, usual)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /c/sale HTTP/1.1\r\nHost: h\r\n\r\n", 302),
+        (b"GET /c/sale HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n", 302),
+        (b"HEAD /health/live HTTP/1.1\r\nHost: h\r\n\r\n", 200),
+        (b"GET /none HTTP/1.1\r\nHost: h\r\n\r\n", 404),
+        (b"GET /health/live HTTP/1.1\r\nHost: h\r\nExpect: luck\r\n\r\n", 417),
+        (b"NO HTTP\r\n\r\n", 400),
+    ],
+)
+async def test_no_answer_names_what_it_is_made_with(
+    user_agents: UaParser, request_: bytes, status: int
+) -> None:
+    async with door(user_agents) as port:
+        answer = await told(port, request_ + LAST)
+    assert int(answer.split()[1]) == status
+    heads = re.findall(rb"(?:^|\n|\})HTTP/1\.[01] ", answer)
+    assert answer.count(b"\r\nServer: trackstream\r\n") == len(heads) > 0
+    assert b"aiohttp" not in answer
 
 
 async def test_it_is_an_ordinary_response_to_whoever_looks() -> None:

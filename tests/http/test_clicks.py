@@ -2,15 +2,17 @@ import asyncio
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.http.service import ANDROID, BOT, IPHONE, LINK, NOW_MS, Service, refused
 from tests.waiting import PATIENCE_S
+from trackstream import codec
 from trackstream.core.campaigns import referrer_of
 from trackstream.core.identifiers import fingerprint
-from trackstream.core.records import Touch
+from trackstream.core.records import Rejected, Touch
 from trackstream.storage.user_agents import UaParser
 
 
@@ -93,7 +95,6 @@ async def test_the_cookie_is_first_party_and_kept(service: Service, user_agents:
 @pytest.mark.parametrize(
     ("agent", "headers", "result"),
     [
-        (BOT, {}, "bot"),
         (ANDROID, {"Sec-Purpose": "prefetch;prerender"}, "prefetch"),
         (ANDROID, {"Purpose": "prefetch"}, "prefetch"),
         (ANDROID, {"X-Moz": "prefetch"}, "prefetch"),
@@ -112,6 +113,43 @@ async def test_who_does_not_click_is_redirected_and_counted(
     assert "Set-Cookie" not in response.headers
     assert service.sink.sent == []
     assert await service.metric(f'touches_total{{kind="click",result="{result}"}}') == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "status"),
+    [("/c/sale?utm_term=x", "click", 302), ("/v1/impression?cid=cmp001", "impression", 200)],
+)
+async def test_a_robot_is_answered_and_recorded_as_one(
+    service: Service, path: str, kind: str, status: int
+) -> None:
+    response = await visit(service, path, BOT)
+    assert response.status == status
+    assert "X-Trackstream-Click-Id" not in response.headers
+    assert "Set-Cookie" not in response.headers
+    assert touches(service) == {}
+    [(topic, key, value)] = service.sink.sent
+    record = codec.decode(value)
+    assert isinstance(record, Rejected)
+    assert (topic, key) == ("rejected", b"shop")
+    assert (record.app_id, record.stage, record.reasons) == ("shop", "collector", ["bot"])
+    assert (record.user_agent, record.ip, record.origin) == (BOT, "127.0.0.1", None)
+    assert msgspec.json.decode(record.payload) == {
+        "kind": kind,
+        "link_id": "l1",
+        "slug": "sale",
+        "campaign_id": "cmp001",
+        "url": path,
+        "user_agent": BOT,
+        "ip": "127.0.0.1",
+        "at_ms": NOW_MS,
+    }
+    assert await service.metric(f'touches_total{{kind="{kind}",result="bot"}}') == 1
+    assert await service.metric('refusals_total{reason="bot"}') == 1
+
+    service.sink.down = True
+    again = await visit(service, path, BOT)
+    assert again.status == status
+    assert await service.metric('refusals_total{reason="unavailable"}') == 1
 
 
 async def test_head_makes_no_touch(service: Service) -> None:

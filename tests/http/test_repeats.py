@@ -38,6 +38,16 @@ async def test_a_click_that_repeats_another_gets_the_cookie_of_that(service: Ser
     assert {key for key in touched if "cookie:" in key} == {f"shop|cookie:{first}"}
 
 
+async def test_a_cookie_that_a_click_came_with_is_given_to_nobody_else(service: Service) -> None:
+    theirs = "VICTIM-returning-visitor-0001"
+    first = await click(service, Cookie=f"trackstream_id={theirs}")
+    assert first.cookies["trackstream_id"].value == theirs
+    service.client.session.cookie_jar.clear()
+    again = await click(service)  # another's, behind the same address with the same browser
+    assert again.headers["Location"] == first.headers["Location"]
+    assert "trackstream_id" not in again.cookies
+
+
 async def test_a_click_that_was_lost_makes_no_other_a_repeat(service: Service) -> None:
     service.sink.down = True
     await click(service)

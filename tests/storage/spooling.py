@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from trackstream.settings import Settings
-    from trackstream.storage.spool.file import Message
+    from trackstream.storage.spool.rows import Message
 
 HOUR_MS = 3_600_000
 

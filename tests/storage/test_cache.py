@@ -18,6 +18,8 @@ from trackstream.storage.resting_redis import TIMEOUT_S
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from trackstream.storage.together import Item
+
 
 @asynccontextmanager
 async def _cache(
@@ -103,6 +105,37 @@ async def test_an_outage_is_logged_once_and_costs_no_time(
                 assert await cache.first_use(str(number), 60)
             assert time.perf_counter() - began < 10
     assert len(caplog.records) == 1
+
+
+async def test_a_late_answer_is_waited_for_where_memory_cannot_tell(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, redis_url: str
+) -> None:
+    monkeypatch.setattr("trackstream.storage.cache._LOCAL_NONCES", 2)
+    monkeypatch.setattr("trackstream.storage.cache._PATIENCE_S", PATIENCE_S)
+    async with _cache(redis_url) as cache, _cache(redis_url) as other:
+        names = [uuid4().hex for _ in range(8)]
+        assert [await cache.first_use(name, 60) for name in names[:4]] == [True] * 4
+        assert [one.message for one in caplog.records if "more signed requests" in one.message]
+
+        cache._redis._away_until = time.monotonic() + PATIENCE_S  # as after one late answer
+        assert [await cache.first_use(name, 60) for name in names] == [False] * 4 + [True] * 4
+        assert not await other.first_use(names[7], 60)
+
+
+async def test_a_claim_that_was_made_twice_is_one(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _cache(redis_url) as cache, _cache(redis_url) as other:
+        ask = cache._claims.ask
+
+        async def twice(item: Item) -> object:
+            await ask(item)  # and the answer is lost
+            return await ask(item)
+
+        monkeypatch.setattr(cache._claims, "ask", twice)
+        nonce = uuid4().hex
+        assert await cache.first_use(nonce, 60)
+        assert not await other.first_use(nonce, 60)
 
 
 async def test_a_use_that_memory_has_no_room_for_is_neither_first_nor_later(

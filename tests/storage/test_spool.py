@@ -25,7 +25,7 @@ from trackstream.storage.topics import bootstrap_servers, ensure_topics
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trackstream.storage.spool.file import Message
+    from trackstream.storage.spool.rows import Message
 
 
 @pytest.fixture

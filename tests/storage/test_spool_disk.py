@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.storage.spooling import Kafka, one, started, until
+from trackstream import codec
+from trackstream.core.records import Rejected
 from trackstream.http.backing import missing_log
 from trackstream.ports import Undelivered, Unwritten
 from trackstream.settings import Settings
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from trackstream.storage.spool.file import Stored
+    from trackstream.storage.spool.rows import Message, Stored
 
 
 @pytest.fixture(autouse=True)
@@ -264,6 +266,90 @@ def head_of(file: SpoolFile) -> list[Stored]:
         return file.head(max_messages=50, max_bytes=10**6)
 
 
+@pytest.mark.parametrize(
+    ("column", "found"),
+    [
+        ("key = 'text'", ("raw", "text", b"2")),
+        ("key = 7", ("raw", "7", b"2")),
+        ("value = 'text'", ("raw", "k", b"text")),
+        ("topic = CAST(x'72ff77' AS TEXT)", ("r\ufffdw", "k", b"2")),
+        ("topic = 'rar'", ("rar", "k", b"2")),
+        ("topic = 'rejecter', at_ms = 'soon'", ("rejecter", "k", b"2")),
+    ],
+)
+@pytest.mark.parametrize("owned", [True, False])
+async def test_a_row_that_says_nonsense_is_refused_and_the_rest_drained(
+    kafka: Kafka, settings: Settings, column: str, found: tuple[str, str, bytes], *, owned: bool
+) -> None:
+    kafka.ready = False
+    async with started(kafka, settings) as sink:
+        for number in range(5):
+            await sink.send(one(b"%d" % number))
+    path = settings.data_dir / "spool" / "0.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(f"UPDATE messages SET {column} WHERE position = 3")
+    if not owned:
+        path.rename(path.with_name("9.db"))
+    kafka.ready = True
+    async with started(kafka, settings) as sink:
+        await until(lambda: b"4" in kafka.values() and not sink.state.messages)
+        assert (sink.state.broken, sink.state.errors, sink.state.size_bytes) == (1, 0, 0)
+        assert sink.state.oldest_at_ms is None
+    assert [topic for topic, _, _ in kafka.written] == ["raw", "raw", "rejected", "raw", "raw"]
+    refused = codec.decode(kafka.values()[2])
+    assert isinstance(refused, Rejected)
+    topic, key, value = found
+    assert (refused.key, refused.payload, refused.origin) == (key, value, None)
+    assert refused.reasons == ["undecodable"]
+    assert repr(topic) in refused.detail
+
+
+async def test_an_error_that_nobody_foresaw_ends_no_drain(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Surprising(Kafka):
+        surprises = 2
+
+        async def send(self, messages: list[Message]) -> None:
+            if self.surprises:
+                self.surprises -= 1
+                raise TypeError("a surprise")
+            await super().send(messages)
+
+    kafka = Surprising(ready=False)
+    async with started(kafka, settings) as sink:
+        await sink.send(one(b"1"))
+        kafka.ready = True
+        await until(lambda: kafka.values() == [b"1"] and not sink.state.messages)
+        assert sink.state.errors == 2
+        assert sink.accepting
+
+        looks: list[int] = []
+
+        def broken_files(_: Path) -> int:
+            looks.append(7)
+            if len(looks) < 2:
+                raise RuntimeError("a surprise")
+            return looks[0]
+
+        monkeypatch.setattr("trackstream.storage.spool.sink.broken_files", broken_files)
+        await until(lambda: sink.state.broken_files == 7)
+
+
+async def test_a_task_that_has_failed_keeps_nothing_from_stopping(
+    kafka: Kafka, settings: Settings
+) -> None:
+    async def fails() -> None:
+        raise TypeError("a surprise")
+
+    async with started(kafka, settings) as sink:
+        sink._tasks.insert(0, asyncio.create_task(fails()))
+        await asyncio.sleep(0)
+    slot = take_slot(settings.data_dir / "spool")
+    assert slot.path.name == "0.db"
+    slot.release()
+
+
 async def test_a_damaged_file_that_an_earlier_process_left_is_taken_over(
     kafka: Kafka, settings: Settings
 ) -> None:
@@ -299,7 +385,7 @@ def test_what_is_in_the_file_is_found_by_whoever_opens_it_next(tmp_path: Path) -
     again.open()
     assert (again.messages, again.size_bytes, again.oldest_at_ms) == counted
     head = again.head(max_messages=10, max_bytes=1)
-    assert [stored[1:] for stored in head] == [(7, *message)]
+    assert [stored[1:] for stored in head] == [(7, *message, True)]
     again.remove(head)
     assert (again.messages, len(again.head(max_messages=10, max_bytes=1_000))) == (2, 2)
     again.close()

@@ -63,13 +63,67 @@ def test_a_crawler_is_a_bot(parser: UaParser, text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("okhttp/4.12.0", "Dalvik/2.1.0 (Linux; U; Android 14)", "curl/8.5.0"),
-        *("Go-http-client/2.0", "Java/17", "Java/17.0.2", "Java/1.8.0_292", "Python-urllib/3.11"),
-        *("Apache-HttpClient/4.5.13 (Java/17.0.2)", "python-requests/2.31.0", "Wget/1.21"),
+        "Java/17.0.9",
+        "Java/1.8.0_292",
+        "Java-http-client/17.0.9",
+        "JNLP/6.0 javaws/1.6",
+        "Python-urllib/3.11",
+        "python-urllib3",
+        "python-requests/2.31.0",
+        "python-httpx/0.27.0",
+        "Python/3.11 aiohttp/3.9.1",
+        "Google-HTTP-Java-Client/1.42.3 (gzip)",
+        "Apache-HttpClient/4.5.13 (Java/11.0.11)",
+        "Jersey/2.35 (HttpUrlConnection 17.0.1)",
+        "Jakarta Commons-HttpClient/3.1",
+        "ReactorNetty/1.1.13",
+        "okhttp/4.12.0",
+        "Dalvik/2.1.0 (Linux; U; Android 14)",
+        "Go-http-client/2.0",
+        "curl/8.5.0",
+        "Wget/1.21.4",
+        "axios/1.6.2",
+        "node-fetch/1.0 (+https://github.com/bitinn/node-fetch)",
+        "got (https://github.com/sindresorhus/got)",
+        "GuzzleHttp/7",
+        "Symfony HttpClient (Curl)",
+        "PHP-Curl-Class/4.13.0 (+https://github.com/php-curl-class) PHP/7.2.24 curl/7.61.1",
+        "libwww-perl/6.67",
+        "HTTPClient/1.0 (2.8.3, ruby 3.0.2)",
+        "Faraday v2.7.4",
+        "RestSharp/110.2.0.0",
+        "WinHTTP",
+        "Mozilla/4.0 (compatible; Win32; WinHttp.WinHttpRequest.5)",
+        "Mozilla/3.0 (compatible; Indy Library)",
+        "Dart/3.2 (dart:io)",
+        "MyApp/1 CFNetwork/1410.0.3 Darwin/22.6.0",
+        "hackney/1.18",
+        "reqwest/0.11",
+        "Boto3/1.34.11 md/Botocore#1.34.11 ua/2.0 os/linux",
+        "http%20client/1",
+        "WordPress/6.4.2; https://shop.example",
+        "WordPress/6.4; https://robot-shop.example",
+        "AppEngine-Google; (+http://code.google.com/appengine; appid: s~robots)",
+        "SFDC-Callout/59.0",
+        "Zapier",
+        "Zendesk Webhook",
     ],
 )
 def test_what_apps_and_servers_send_is_no_bot(parser: UaParser, text: str) -> None:
     assert not parser.parse(text).bot
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Java/17.0.9 (compatible; ShopCrawler/1.0)",
+        "crawler4j (https://github.com/yasserg/crawler4j/) Java/17",
+        "Python-urllib/3.11 spider",
+        "Scrapy/2.11 WordPress/6.4; https://shop.example",
+    ],
+)
+def test_a_crawler_that_names_its_library_is_a_bot(parser: UaParser, text: str) -> None:
+    assert parser.parse(text).bot
 
 
 def test_no_browser_of_people_is_a_bot_and_its_system_is_known(parser: UaParser) -> None:

@@ -57,15 +57,16 @@ def _filters(command: _Command) -> _Command:
     ),
 )
 @_filters
-@click.option("--waiting", is_flag=True, help="Only what was not replayed yet.")
+@click.option("--waiting", is_flag=True, help="Only what was not replayed yet, and can be.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
 @json_option
 def list_(*, waiting: bool, limit: int, as_json: bool, **filters: Any) -> None:
     """List what was refused, newest first, with all reasons."""
     from trackstream.storage.rejections import listed
 
+    robots = not waiting or filters["reason"] == "bot"
     with database() as (engine, _):
-        kept = listed(engine, _wanted(waiting=waiting, **filters), limit=limit)
+        kept = listed(engine, _wanted(waiting=waiting, robots=robots, **filters), limit=limit)
     rows = [_row(one) for one in kept]
     show(rows, as_json=as_json, columns=_COLUMNS, empty="Nothing such was refused.")
 
@@ -127,7 +128,8 @@ def replay(
     What the collector refused is posted to it, signed by the key that is configured, which has to
     be one of the same app; what a later stage refused goes back to the topic that it came from.
     To repeat this is harmless: events keep their ids, and those that had none get ids made of the
-    rejection's. What is refused once more is a new rejection.
+    rejection's. What is refused once more is a new rejection. Clicks and impressions of robots
+    (bot) are left out, and left if they are asked for: there is nothing to send again.
 
     Exits with 1 if something was refused again or could not be sent.
     """
@@ -143,7 +145,7 @@ def replay(
             kept = [found(engine, one)[0] for one in dict.fromkeys(rejected_ids)]
             kept = [one for one in kept if again or one.replayed_at_ms is None]
         else:
-            wanted = _wanted(waiting=not again, **filters)
+            wanted = _wanted(waiting=not again, robots=filters["reason"] == "bot", **filters)
             kept = listed(engine, wanted, limit=limit, oldest_first=True)
         if not kept:
             click.echo("Nothing such waits to be replayed.", err=True)
@@ -167,6 +169,7 @@ def _wanted(
     stage: str | None,
     since_ms: int | None,
     waiting: bool,
+    robots: bool,
 ) -> Wanted:
     from trackstream.core.reasons import Reason
     from trackstream.storage.rejections import Wanted
@@ -179,6 +182,7 @@ def _wanted(
         stage=stage,
         since_ms=since_ms,
         waiting=waiting,
+        robots=robots,
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from trackstream.cli.base import Problem
 from trackstream.cli.client import Collector
 from trackstream.cli.running import needed
+from trackstream.core.reasons import Reason
 from trackstream.core.resending import resendable
 from trackstream.ports import Undelivered
 from trackstream.storage.log_sink import KafkaSink
@@ -101,6 +102,8 @@ async def run(kept: Sequence[Kept], engine: Engine, settings: Settings) -> Total
 
 def why_not(kept: Kept) -> str:
     """Why it cannot be sent again; empty if it can."""
+    if Reason.BOT in kept.reasons:
+        return "it is a robot's: kept to be looked at, there is nothing to send again"
     if kept.origin is None:
         return "it is not known where it could be sent again"
     is_request = kept.stage == "collector" and not kept.rejected_id.startswith("spool:")

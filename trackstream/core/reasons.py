@@ -45,7 +45,11 @@ class Reason(StrEnum):
     TIMESTAMP_IN_FUTURE = "timestamp_in_future"
     TIMESTAMP_OUT_OF_RANGE = "timestamp_out_of_range"
     EVENT_ID_TAKEN = "event_id_taken"
+    BOT = "bot"
+    """A robot's click or impression: it is led on all the same, and recorded as this only."""
     RATE_LIMITED = "rate_limited"
+    UNREAD = "unread"
+    """Answers that the client did not read: it is cut off, and told nothing."""
     UNAVAILABLE = "unavailable"
     SPOOLED_TOO_LONG = "spooled_too_long"
     UNDECODABLE = "undecodable"
@@ -84,7 +88,9 @@ HTTP_STATUS: dict[Reason, int] = {
     Reason.TIMESTAMP_IN_FUTURE: 422,
     Reason.TIMESTAMP_OUT_OF_RANGE: 422,
     Reason.EVENT_ID_TAKEN: 409,
+    Reason.BOT: 403,
     Reason.RATE_LIMITED: 429,
+    Reason.UNREAD: 408,
     Reason.UNAVAILABLE: 503,
     Reason.SPOOLED_TOO_LONG: 503,
     Reason.UNDECODABLE: 422,

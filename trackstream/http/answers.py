@@ -13,15 +13,16 @@ from functools import cache, lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from aiohttp import HttpVersion11, web
-from aiohttp.http import SERVER_SOFTWARE
+from aiohttp import HttpVersion11, hdrs, web
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
     from multidict import CIMultiDict
 
-__all__ = ["Answer"]
+__all__ = ["SERVER", "Answer"]
 
+SERVER = "trackstream"
+"""What answers say of who gives them: no version of anything."""
 
 _CONTROLS = bytes([*range(32), 127])
 """What no header has; aiohttp says so, or writes it."""
@@ -81,7 +82,7 @@ class Answer(web.Response):
         )
         given = "".join(self._given.values()).encode()
         if not is_usual or not given or given != given.translate(None, _CONTROLS):
-            _ = self.headers
+            self.headers.setdefault(hdrs.SERVER, SERVER)
             return await super().prepare(request)
         fields = "\r\n".join(map(": ".join, self._given.items()))
         length = len(self._content)
@@ -108,4 +109,4 @@ def _line(status: int) -> str:
 @lru_cache(maxsize=1)
 def _end(second: int) -> str:
     """The end of all heads of one second of the epoch."""
-    return f"Date: {formatdate(second, usegmt=True)}\r\nServer: {SERVER_SOFTWARE}\r\n\r\n"
+    return f"Date: {formatdate(second, usegmt=True)}\r\nServer: {SERVER}\r\n\r\n"

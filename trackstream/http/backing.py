@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,7 @@ from trackstream.storage.topics import ensure_topics
 from trackstream.storage.user_agents import UaParser
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from trackstream.http.metrics import Metrics
     from trackstream.ports import Sink
@@ -71,8 +70,7 @@ class ProbedSink:
         """Write what is pending and disconnect."""
         if self._probing is not None:
             self._probing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._probing
+            await asyncio.wait([self._probing])
         self.hopeless.cancel()
         await self._sink.stop()
 
@@ -106,6 +104,8 @@ class ProbedSink:
                 if not self.hopeless.done():
                     self.hopeless.set_exception(error)
                 return
+            except Exception:  # noqa: BLE001 - the next time may do better
+                _log.exception("Kafka cannot be asked")
             else:
                 self._there = True
                 self._failed.clear()
@@ -213,11 +213,19 @@ class Backing:
         await self.directory.start()
 
     async def stop(self) -> None:
-        """Disconnect; what was sent is written first."""
+        """Disconnect; what was sent is written first. Whatever fails at that is logged."""
         if self.spool is not None:
-            await self.spool.stop()
-        await self._kafka.stop()
-        await self.directory.stop()
-        await self.cache.close()
-        await self._limits.close()
+            await _ended(self.spool.stop())
+        await _ended(self._kafka.stop())
+        await _ended(self.directory.stop())
+        await _ended(self.cache.close())
+        await _ended(self._limits.close())
         await asyncio.to_thread(self._engine.dispose)
+
+
+async def _ended(stopping: Awaitable[None]) -> None:
+    """Wait for it; the rest is to be stopped, too."""
+    try:
+        await stopping
+    except Exception:  # noqa: BLE001 - whatever it is, the rest goes on
+        _log.exception("something does not stop as it should")

@@ -27,6 +27,7 @@ from trackstream.http.ids import new_cookie_id
 from trackstream.http.links import link_of
 from trackstream.http.problems import Refusal, Verdict, problem_response
 from trackstream.http.repeats import Noted, sight_of
+from trackstream.http.robots import deliver_robots, robots_message
 from trackstream.http.steps import Message, Parts, deliver, not_yet, run_steps
 from trackstream.http.touch_bytes import TouchBytes
 from trackstream.ports import TrackingLink
@@ -167,10 +168,15 @@ def _validate(sighting: Sighting, parts: Parts) -> Verdict:
 
 
 async def _refer_to_earlier(sighting: Sighting, parts: Parts) -> Refusal | None:
-    """If it repeats another click, lead to the page of that, with the cookie of that."""
+    """If it repeats another click, lead to the page of that, with the cookie made for that.
+
+    A cookie that the other came with is its browser's alone: many share a network and a model.
+    """
     visit, request = _known(sighting.visit), sighting.request
+    own_cookie = cookie_of(request)
     sighting.sight = sight_of(visit.ip, request.raw_path, visit.user_agent)
-    sighting.noted = Noted(sighting.touch_id, visit.cookie_id, sighting.click_id).text()
+    made_cookie = visit.cookie_id if own_cookie is None else None
+    sighting.noted = Noted(sighting.touch_id, made_cookie, sighting.click_id).text()
     earlier = await parts.cache.earlier_click(
         sighting.sight, sighting.noted, parts.settings.click_repeat_ms
     )
@@ -178,17 +184,22 @@ async def _refer_to_earlier(sighting: Sighting, parts: Parts) -> Refusal | None:
         return None
     sighting.unrecorded = "repeat"
     _, cookie_id, sighting.click_id = Noted.of(earlier)
-    if sighting.new_cookie is not None and cookie_of(request) is None:
+    if sighting.new_cookie is not None and own_cookie is None:
         sighting.new_cookie = cookie_id  # one made for this click would be of no touch
     return None
 
 
-def _key(sighting: Sighting, _: Parts) -> Refusal | None:
-    if sighting.unrecorded is not None:
-        return None
+def _key(sighting: Sighting, parts: Parts) -> Refusal | None:
     kind, link, visit, query = (
         sighting.kind, _known(sighting.link), _known(sighting.visit), sighting.query,
     )  # fmt: skip
+    if sighting.unrecorded == "bot":
+        path, new_id = sighting.request.raw_path, sighting.touch_id
+        sighting.messages = [
+            robots_message(kind, link, visit, path, rejected_id=new_id, version=parts.version)
+        ]
+    if sighting.unrecorded is not None:
+        return None
     identifiers = identifiers_of(kind, visit, query, click_id=sighting.click_id)
     value = sighting.shared.touch_bytes.of(
         kind,
@@ -214,6 +225,9 @@ def _produce(sighting: Sighting, parts: Parts) -> Verdict:
 
 
 async def _written(sighting: Sighting, parts: Parts) -> Refusal | None:
+    if sighting.unrecorded == "bot":
+        await deliver_robots(sighting.messages, parts, sighting.shared.patience)
+        return None
     is_click = sighting.kind == "click"
     refusal = await deliver(
         sighting.messages, parts, patience=sighting.shared.patience if is_click else None

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
-from trackstream.core.reasons import Reason
-from trackstream.http.answers import Answer
+from trackstream.core.reasons import HTTP_STATUS, Reason
+from trackstream.http.answers import SERVER, Answer
 from trackstream.http.hosts import host_refusal
 from trackstream.http.problems import Refusal, problem_response, unexpected
 from trackstream.http.shortcuts import Shortcuts
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from trackstream.settings import Settings
 
@@ -43,25 +43,83 @@ def connection_options(settings: Settings) -> dict[str, Any]:
         "keepalive_timeout": settings.idle_timeout_s,  # from accepting, and until a whole head
         "max_line_size": _MAX_LINE_BYTES,
         "max_field_size": _MAX_LINE_BYTES,
+        "reading_timeout_s": settings.body_timeout_s,
     }
 
 
 class Connection(web.RequestHandler):
     """One connection.
 
+    aiohttp waits without end for a client that does not read its answers, and so does a transport
+    that is closed while some of them are not sent. Here that ends with the connection.
+
     Args:
         server: what it belongs to.
         refused: counts what is refused here, by reason and status.
+        reading_timeout_s: how long answers may wait for the client to read.
         options: see `connection_options`.
     """
 
-    __slots__ = ("_refused",)
+    __slots__ = ("_giving_up", "_reading_timeout_s", "_refused")
 
     def __init__(
-        self, server: web.Server, *, refused: Callable[[str, int], None], **options: Any
+        self,
+        server: web.Server,
+        *,
+        refused: Callable[[str, int], None],
+        reading_timeout_s: float,
+        **options: Any,
     ) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
         self._refused = refused
+        self._reading_timeout_s = reading_timeout_s
+        self._giving_up: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        """The client does not read: what is written stays here. Give it some time."""
+        super().pause_writing()
+        if self.transport is not None:
+            self._give_up_later(self.transport)
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        super().resume_writing()
+        if self.transport is not None and not self.transport.is_closing():
+            self._wait_on()
+
+    async def start(self) -> None:
+        """Answer requests until no more are to be answered."""
+        await super().start()
+        if self.transport is not None:  # closed, with answers that may not be sent yet
+            self._give_up_later(self.transport)
+
+    def force_close(self) -> None:
+        """Close it; what is written may be sent for a while yet."""
+        transport = self.transport
+        super().force_close()
+        if transport is not None:
+            self._give_up_later(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """It has ended."""
+        super().connection_lost(exc)
+        self._wait_on()
+
+    def _give_up_later(self, transport: asyncio.Transport) -> None:
+        self._wait_on()
+        self._giving_up = asyncio.get_running_loop().call_later(
+            self._reading_timeout_s, self._give_up, transport
+        )
+
+    def _wait_on(self) -> None:
+        giving_up, self._giving_up = self._giving_up, None
+        if giving_up is not None:
+            giving_up.cancel()
+
+    def _give_up(self, transport: asyncio.Transport) -> None:
+        self._giving_up = None
+        self._refused(Reason.UNREAD, HTTP_STATUS[Reason.UNREAD])
+        transport.abort()
 
     def handle_error(
         self,
@@ -88,6 +146,14 @@ class Connection(web.RequestHandler):
         response = problem_response(refusal, status=status)
         response.force_close()
         return response
+
+    def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
+        """Write the answer. aiohttp would name its version and Python's in each."""
+        if not isinstance(resp, Answer) and isinstance(resp, web.StreamResponse):
+            resp.headers.setdefault(hdrs.SERVER, SERVER)
+        return super().finish_response(request, resp, start_time)
 
 
 def expecting(

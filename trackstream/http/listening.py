@@ -7,7 +7,9 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from trackstream.core.reasons import Reason
+from trackstream.http.answers import SERVER
 from trackstream.http.connections import Connection, connection_options, expecting
+from trackstream.http.descriptors import connections_for
 from trackstream.http.handshakes import Handshakes
 from trackstream.http.problems import Refusal, problem_response
 
@@ -28,7 +30,7 @@ _BACKLOG = 1_024
 _BUSY_S = 2.0
 """How long a connection too many may take to say what it wants."""
 _MOST_BUSY = 64
-"""Connections too many that may shake hands at a time, to be told."""
+"""Connections too many that are taken at a time, to be told; more are closed at once."""
 _HANDSHAKE_S = 10
 """Longest time for a handshake."""
 ABORT_S = 1.0
@@ -41,7 +43,8 @@ class Listening:
 
     Args:
         server: serves connections.
-        settings: bound them: those beyond `max_connections` are answered 503 and closed.
+        settings: bound them: those beyond `max_connections`, or beyond what the system has file
+            descriptors for, are answered 503 and closed.
         refused: counts what is refused before it has a route, by reason and status.
         shortcuts: handlers that are looked for before the server's own.
     """
@@ -56,7 +59,9 @@ class Listening:
     ) -> None:
         server.request_handler = expecting(server.request_handler, refused, shortcuts)
         self._server = server
-        self._max_connections = settings.max_connections
+        self._max_connections = connections_for(settings.max_connections)
+        self._coming = 0
+        self._told: set[_Busy] = set()
         self._options = connection_options(settings)
         self._refused = refused
         self._idle_timeout_s = settings.idle_timeout_s
@@ -66,7 +71,7 @@ class Listening:
         """Take connections from now on."""
         if tls is None:
             self._listening = await asyncio.get_running_loop().create_server(
-                self._connected, sock=listener, backlog=_BACKLOG
+                self._to_serve, sock=listener, backlog=_BACKLOG
             )
             return
         self._listening = handshakes = Handshakes(
@@ -84,17 +89,33 @@ class Listening:
         elif self._listening is not None:
             self._listening.close()
 
+    def _to_serve(self) -> asyncio.Protocol:
+        """Who serves the next without TLS. Of many at once all come before one is connected."""
+        protocol = self._connected(self._coming)
+        if isinstance(protocol, Connection):
+            self._coming += 1
+            asyncio.get_running_loop().call_soon(self._came)
+            return protocol
+        if len(self._told) >= _MOST_BUSY:
+            return _Closed()
+        self._told.add(protocol)
+        return protocol
+
+    def _came(self) -> None:
+        self._coming -= 1
+
     def _to_shake(self, handshakes: Handshakes) -> asyncio.Protocol | None:
         """Who serves the next; nobody if too many are about to be told so already."""
         protocol = self._connected(handshakes.under_way(Connection))
-        is_told = not isinstance(protocol, _Busy) or handshakes.under_way(_Busy) < _MOST_BUSY
-        return protocol if is_told else None
+        if isinstance(protocol, Connection):
+            return protocol
+        told = len(self._told) + handshakes.under_way(_Busy)
+        return protocol if told < _MOST_BUSY else None
 
-    def _connected(self, under_way: int = 0) -> asyncio.Protocol:
-        there = len(self._server.connections) + under_way
-        if self._max_connections and there >= self._max_connections:
+    def _connected(self, under_way: int) -> Connection | _Busy:
+        if len(self._server.connections) + under_way >= self._max_connections:
             self._refused(Reason.UNAVAILABLE, 503)
-            return _Busy()
+            return _Busy(self._told)
         return Connection(self._server, refused=self._refused, **self._options)
 
 
@@ -119,16 +140,29 @@ async def holds(condition: Callable[[], bool], timeout_s: float) -> None:
         await asyncio.sleep(_POLL_S)
 
 
-class _Busy(asyncio.Protocol):
-    """Answers a connection too many with 503, whatever it asks for."""
+class _Closed(asyncio.Protocol):
+    """Ends a connection at once."""
 
-    def __init__(self) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.Transport", transport).abort()
+
+
+class _Busy(asyncio.Protocol):
+    """Answers a connection too many with 503, whatever it asks for.
+
+    Args:
+        told: those that are connected.
+    """
+
+    def __init__(self, told: set[_Busy]) -> None:
+        self._told = told
         self._transport: asyncio.Transport | None = None
         self._ending: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._ending = asyncio.get_running_loop().call_later(_BUSY_S, transport.close)
+        self._told.add(self)
+        self._ending = asyncio.get_running_loop().call_later(_BUSY_S, self._transport.abort)
 
     def data_received(self, _: bytes) -> None:
         transport, self._transport = self._transport, None
@@ -138,6 +172,7 @@ class _Busy(asyncio.Protocol):
             transport.close()
 
     def connection_lost(self, _: Exception | None) -> None:
+        self._told.discard(self)
         if self._ending is not None:
             self._ending.cancel()
 
@@ -149,6 +184,7 @@ def _answer() -> bytes:
         f"HTTP/1.1 {response.status} Service Unavailable",
         *(f"{name}: {value}" for name, value in response.headers.items()),
         f"Content-Length: {len(body)}",
+        f"Server: {SERVER}",
         "Connection: close",
     ]
     return "\r\n".join([*head, "", ""]).encode() + body

@@ -173,8 +173,8 @@ class Metrics(msgspec.Struct):
     spooled: Counter = msgspec.field(
         default_factory=lambda: _counter(
             "spool_events_total",
-            "Messages: spooled, drained, expired, unwritable, and of broken files salvaged, lost;"
-            " times: full, error.",
+            "Messages: spooled, drained, expired, unwritable, broken, and of broken files"
+            " salvaged, lost; times: full, error.",
             "what",
         )
     )

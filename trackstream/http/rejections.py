@@ -34,7 +34,7 @@ def rejected_message(
     content_type: str | None,
     received_at_ms: int,
     version: str,
-    origin: str,
+    origin: str | None,
     ip: str | None,
     user_agent: str | None,
 ) -> tuple[str, bytes, bytes]:

@@ -19,7 +19,7 @@ class Noted(NamedTuple):
 
     Attributes:
         touch_id: its own, which tells it from another with the same click id.
-        cookie_id: of the cookie that it was given or came with.
+        cookie_id: of the cookie that was made for it; None: it came with one, or was given none.
         click_id: the network's, or ours.
     """
 

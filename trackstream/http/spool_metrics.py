@@ -22,6 +22,7 @@ def show_spool(metrics: Metrics, state: SpoolState, *, now_ms: int) -> None:
         ("drained",): state.drained,
         ("expired",): state.expired,
         ("unwritable",): state.unwritable,
+        ("broken",): state.broken,
         ("full",): state.full,
         ("error",): state.errors,
         ("salvaged",): state.salvaged,

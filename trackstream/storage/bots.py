@@ -1,9 +1,9 @@
 """Crawlers and other programs by their user agent string.
 
 The rules are the maintained list of `crawler-user-agents` (one regular expression a crawler).
-Left out are plain HTTP libraries (of the list okhttp, curl, Python-urllib, …, and Java's own):
-apps, servers and ad networks that report clicks from server to server send just these, and are no
-robots. uap-core calls some of them spiders; `is_library` tells these apart.
+Left out are plain HTTP libraries (okhttp, curl, `Java/17`, …) and services that send on what
+others tell them (WordPress, Zapier, webhooks): apps, servers and ad networks that report clicks
+from server to server send just these, and are no robots.
 They are matched all at once by the engine of ua-parser's fast back end, which first looks for
 the literals that a rule needs: about 2 µs a string, where one joined `re` takes 400.
 """
@@ -18,11 +18,32 @@ from ua_parser.core import Domain
 from ua_parser.matchers import UserAgentMatcher
 from ua_parser.regex import Resolver
 
-__all__ = ["BotMatcher", "crawlers", "is_library"]
+__all__ = ["BotMatcher", "crawlers", "without_libraries"]
 
 
 _LIBRARY = "http-library"
+_SENDER = re.compile(
+    "wordpress|google-apps-script|appengine|callout|zapier|^make|indy library|webhook|event api"
+    "|http client",
+    re.IGNORECASE,
+)
+"""Of the list's patterns those of what sends for others."""
 _CRAWLER = re.compile("crawl|bot|scrap|spider|httrack|larbin|newspaper|download", re.IGNORECASE)
+
+
+_LIBRARIES = re.compile(
+    r"^(?:Squrl )?(?:Java|JNLP)/\S*|\bPython-urllib\S*|\bGoogle-HTTP-Java-Client\S*"
+    r"|\bWinHTTP[\w./-]*|^WordPress/[^;]*(?:; *https?://[^\s;]+)?"
+    r"|^AppEngine-Google; \([^)]*\)|\bhttp%20client\S*"
+    r"|\bBoto(?:core|3)?[/#]\S*",
+    re.IGNORECASE,
+)
+"""Libraries and services that uap-core takes for spiders, with the site or app that they name."""
+
+
+def without_libraries(user_agent: str) -> str:
+    """The string without the names of libraries in which uap-core sees spiders."""
+    return _LIBRARIES.sub("", user_agent)
 
 
 def crawlers() -> list[dict[str, Any]]:
@@ -30,29 +51,9 @@ def crawlers() -> list[dict[str, Any]]:
     return [
         entry
         for entry in CRAWLER_USER_AGENTS_DATA
-        if _LIBRARY not in entry.get("tags", ()) or _CRAWLER.search(entry["pattern"])
+        if _CRAWLER.search(entry["pattern"])
+        or not (_LIBRARY in entry.get("tags", ()) or _SENDER.search(entry["pattern"]))
     ]
-
-
-_LIBRARIES = re.compile(
-    "(?:{})/?[0-9._-]*".format(
-        "|".join(
-            [
-                "Java",  # java.net.HttpURLConnection's, which the list does not have
-                *(
-                    entry["pattern"].removeprefix("^")
-                    for entry in CRAWLER_USER_AGENTS_DATA
-                    if _LIBRARY in entry.get("tags", ()) and not _CRAWLER.search(entry["pattern"])
-                ),
-            ]
-        )
-    )
-)
-
-
-def is_library(user_agent: str) -> bool:
-    """Whether the string names an HTTP library and its version, and nothing else."""
-    return _LIBRARIES.fullmatch(user_agent) is not None
 
 
 class BotMatcher:

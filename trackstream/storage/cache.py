@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import logging
+import secrets
 
 from trackstream.storage.expiring import Expiring
 from trackstream.storage.resting_redis import FAILED, TIMEOUT_S, RestingRedis
@@ -11,10 +14,14 @@ from trackstream.storage.used import UsedOnce
 
 __all__ = ["RedisTouchCache"]
 
+_log = logging.getLogger(__name__)
+
 _CLICK_TTL_S = 7 * 24 * 3600
 _LOCAL_ENTRIES = 100_000
 _LOCAL_NONCES = 1_000_000
 """70 MB at most: 1,500 signed requests a second."""
+_PATIENCE_S = 1.0
+"""How long Redis is waited for when it alone can tell."""
 
 
 class RedisTouchCache:
@@ -32,6 +39,9 @@ class RedisTouchCache:
         self._claims = Together(self._redis, CLAIM)
         self._puts = Together(self._redis, PUT)
         self._drops = Together(self._redis, DROP)
+        self._patient_redis = RestingRedis(url, timeout_s=max(timeout_s, _PATIENCE_S))
+        self._patient_claims = Together(self._patient_redis, CLAIM)
+        self._claimant, self._claim_numbers = secrets.token_hex(8), itertools.count()
         self._links = Expiring[str](_LOCAL_ENTRIES)
         self._nonces = UsedOnce(_LOCAL_NONCES)
         self._sights = Expiring[str](_LOCAL_ENTRIES)
@@ -39,9 +49,11 @@ class RedisTouchCache:
     async def close(self) -> None:
         """Close the connections."""
         await self._claims.close()
+        await self._patient_claims.close()
         await self._puts.close()
         await self._drops.close()
         await self._redis.close()
+        await self._patient_redis.close()
 
     async def remember_touch(
         self,
@@ -85,16 +97,28 @@ class RedisTouchCache:
     async def first_use(self, nonce: str, ttl_s: int) -> bool | None:
         """True once per nonce within `ttl_s` seconds, None if it cannot be known.
 
-        While the server is away: per process, as long as its memory holds all of them.
+        While the server is away: per process, as long as its memory holds all of them. If it does
+        not, a server that is only late is waited for.
         """
         # Memory is asked in any case: it knows what was used while the server was away.
         if nonce in self._nonces:
             return False
-        self._nonces.add(nonce, ttl_s)
-        answer = await self._claims.ask(Item(f"nonce:{nonce}", "1", ttl_s * 1000))
-        if answer is not FAILED:
-            return answer is None
-        return True if self._nonces.whole else None
+        was_whole = self._nonces.whole
+        if not self._nonces.add(nonce, ttl_s) and was_whole:
+            _log.warning(
+                "more signed requests come than memory has room for: while Redis is away they will "
+                "be answered 503"
+            )
+        # a claim may be made twice, over a break or where the answer was too late: by its value
+        # it is known as one's own
+        claim = f"{self._claimant}-{next(self._claim_numbers)}"
+        item = Item(f"nonce:{nonce}", claim, ttl_s * 1000)
+        answer = await self._claims.ask(item)
+        if answer is FAILED:
+            if self._nonces.whole:
+                return True
+            answer = await self._patient_claims.ask(item)
+        return None if answer is FAILED else answer in {None, claim}
 
     async def earlier_click(self, sight: str, click: str, ttl_ms: int) -> str | None:
         """The click that came with this sight in the last `ttl_ms`; None if this is the first.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -66,23 +65,29 @@ class Polled(Generic[S]):
         task, self._refreshing = self._refreshing, None
         if task is not None:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await asyncio.wait([task])
 
     async def refresh(self) -> None:
         """Look now. Raises nothing."""
         began_ms = time.time_ns() // 1_000_000
         try:
             self.now = await asyncio.to_thread(self._read, self.now)
-        except (StorageUnavailableError, SQLAlchemyError) as error:
-            if not self.why:
-                self._log.warning("%s stay as they were read last: %s", self._what, error)
-            self.why = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next time may do better
+            self._note(error)
         else:
             if self.why:
                 self._log.info("%s are read from PostgreSQL again", self._what)
             self.why = ""
             self.as_of_ms = max(self.as_of_ms, began_ms)
+
+    def _note(self, error: Exception) -> None:
+        """Log why it was not read; the same why only once."""
+        before, self.why = self.why, str(error) or repr(error)
+        if isinstance(error, StorageUnavailableError | SQLAlchemyError):
+            if not before:
+                self._log.warning("%s stay as they were read last: %s", self._what, error)
+        elif self.why != before:
+            self._log.error("%s stay as they were read last", self._what, exc_info=error)
 
     async def _keep_up(self) -> None:
         while True:

@@ -83,9 +83,9 @@ class Registry(Keys):
         Raises:
             NotFoundError: There is no such app.
             AlreadyExistsError: The slug is taken.
-            InvalidValueError: A destination is none that a click may be sent to; a name is empty, has
-                more than 256 characters, or control characters; or what a click may name otherwise
-                is none of `touches.OVERRIDABLE`.
+            InvalidValueError: A destination is none that a click may be sent to; a name is empty,
+                has more than 256 characters, or control characters; or what a click may name
+                otherwise is none of `touches.OVERRIDABLE`.
         """
         for name in sorted(set(overridable).difference(OVERRIDABLE)):
             raise InvalidValueError(f"overridable {name!r}: takes {', '.join(OVERRIDABLE)}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import func, select, update
 
+from trackstream.core.reasons import Reason
 from trackstream.storage.database import transaction
 from trackstream.storage.errors import NotFoundError
 from trackstream.storage.registered_rows import milliseconds, moment
@@ -32,6 +33,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         stage: Who refused it.
         since_ms: When at the earliest.
         waiting: Only what was not replayed yet.
+        robots: Also clicks and impressions of robots, which are never replayed.
     """
 
     app_id: str | None = None
@@ -39,6 +41,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     stage: str | None = None
     since_ms: int | None = None
     waiting: bool = False
+    robots: bool = True
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +83,8 @@ def listed(engine: Engine, wanted: Wanted, *, limit: int, oldest_first: bool = F
         query = query.where(its.received_at >= moment(wanted.since_ms))
     if wanted.waiting:
         query = query.where(its.replayed_at.is_(None))
+    if not wanted.robots:
+        query = query.where(~its.reasons.contains([str(Reason.BOT)]))
     with transaction(engine) as connection:
         return [_kept(row) for row in connection.execute(query.limit(limit))]
 

@@ -10,7 +10,7 @@ from ua_parser.regex import Resolver
 
 from trackstream.core.form_factors import of_user_agent
 from trackstream.core.lookups import UserAgent
-from trackstream.storage.bots import BotMatcher, is_library
+from trackstream.storage.bots import BotMatcher, without_libraries
 from trackstream.storage.recent import Recent
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _LONGEST = 2048
 """Characters that are looked at: no browser's string is longer, and rules cost by length."""
 
 _ALL = Domain.USER_AGENT | Domain.OS | Domain.DEVICE
+_SPIDER = "Spider"
 _GENERIC_BRANDS = frozenset({"Generic", "Generic_Android", "Spider"})
 _NO_MODELS = frozenset({"Generic", "Spider"})
 """Brands of uap-core whose models are only kinds of devices; Android's are what devices say."""
@@ -36,8 +37,8 @@ system's version is then always 10."""
 class UaParser:
     """`ports.UserAgentLookup` on ua-parser's Rust back end, with a bounded cache per string.
 
-    A bot is what the crawler list names, or what uap-core calls a spider, unless it is an HTTP
-    library's name alone. Making one takes some 0.1 s.
+    A bot is what the crawler list names, or what uap-core calls a spider, HTTP libraries left out.
+    Making one takes some 0.1 s.
     """
 
     def __init__(self) -> None:
@@ -59,11 +60,11 @@ class UaParser:
     def _parse(self, text: str) -> UserAgent:
         result = self._resolve(text, _ALL)
         browser, system, device = result.user_agent, result.os, result.device
-        spider = device is not None and device.family == "Spider"
+        spider = device is not None and device.family == _SPIDER and self._is_spider(text)
         named = device is not None and device.brand not in _GENERIC_BRANDS
         telling = device is not None and device.brand not in _NO_MODELS
         frozen = device is not None and device.model == _FROZEN_MODEL
-        bot = (spider and not is_library(text)) or self._is_bot(text)
+        bot = spider or self._is_bot(text)
         return UserAgent(
             browser=browser.family if browser else None,
             browser_version=_version(browser),
@@ -74,6 +75,14 @@ class UaParser:
             form_factor=None if bot else of_user_agent(text),
             bot=bot,
         )
+
+    def _is_spider(self, text: str) -> bool:
+        """Whether uap-core's word for it is due to more than the name of a library."""
+        rest = without_libraries(text)
+        if rest == text:
+            return True
+        device = self._resolve(rest, Domain.DEVICE).device
+        return device is not None and device.family == _SPIDER
 
 
 def _is_behind(system: OS | None, browser: Browser | None) -> bool:

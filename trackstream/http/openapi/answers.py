@@ -190,7 +190,8 @@ SECURITY: dict[str, dict[str, str]] = {
         "Authorization",
         "`HMAC <hex>`: HMAC-SHA256 under a server key's secret over timestamp `.` nonce `.` "
         f"METHOD `.` path and query `.` body. The nonce ({NONCE_HEADER}) may be empty. For one "
-        "use, within 300 s.",
+        "use, within 300 s. A server that speaks for its users states their addresses and user "
+        "agents in each event: `context.ip`, `context.user_agent`.",
     ),
     "signatureKey": _in_header(KEY_HEADER, "The id of the server key that signs."),
     "signatureTimestamp": _in_header(TIMESTAMP_HEADER, "Epoch seconds."),

@@ -56,7 +56,8 @@ class _NotTheWorkers(AbstractRuleMatching):
     """Every path that is none of the worker's own."""
 
     async def match(self, request: web.Request) -> bool:
-        return request.path.split("/", 2)[1] not in _WORKERS
+        # `*`, an authority or an absolute URL without a path (RFC 9112, section 3.2) has no part
+        return "".join(request.path.split("/", 2)[1:2]) not in _WORKERS
 
     def get_info(self) -> _InfoDict:
         return {"domain": self.canonical}

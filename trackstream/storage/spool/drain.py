@@ -15,14 +15,15 @@ from trackstream.core.reasons import Reason
 from trackstream.core.records import Envelope, Rejected
 from trackstream.ports import Undelivered
 from trackstream.storage.log_sink import UnwritableError
+from trackstream.storage.spool.rows import MOST_KEY_BYTES
 from trackstream.storage.spool.state import SpoolUnusableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trackstream.ports import Sink
-    from trackstream.storage.spool.file import Message, Stored
     from trackstream.storage.spool.queue import DiskQueue
+    from trackstream.storage.spool.rows import Message, Stored
     from trackstream.storage.spool.state import SpoolState
 
 __all__ = ["Drain"]
@@ -81,8 +82,8 @@ class Drain:
                     await self._deliver(batch)
                     await queue.remove(batch)
                     self.state.drained += len(batch)
-            except (Undelivered, SpoolUnusableError) as error:
-                _log.warning("the spool is not drained yet: %s", error)
+            except Exception as error:  # noqa: BLE001 - what is kept here is sent in any case
+                self._tell(error)
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - no secret
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             else:
@@ -92,6 +93,14 @@ class Drain:
         if self.state.drained > before:
             _log.info("the spool is drained: %d messages", self.state.drained - before)
 
+    def _tell(self, error: Exception) -> None:
+        """Log why it goes on later."""
+        if isinstance(error, Undelivered | SpoolUnusableError):
+            _log.warning("the spool is not drained yet: %s", error)
+        else:
+            self.state.errors += 1
+            _log.error("the spool is not drained yet", exc_info=error)
+
     async def _deliver(self, batch: list[Stored]) -> None:
         """Have Kafka acknowledge all of them, those that it does not take as refusals.
 
@@ -100,9 +109,13 @@ class Drain:
         """
         now_ms = self.clock_ms()
         messages: list[Message] = []
-        expired = 0
+        expired = broken = 0
         for one in batch:
-            if one.topic != "rejected" and now_ms - one.at_ms > self.max_age_ms:
+            if not one.is_sound:
+                broken += 1
+                detail = f"a row of the spool is damaged: it is for {one.topic!r}"
+                messages.append(self._refused(one, Reason.UNDECODABLE, detail))
+            elif one.topic != "rejected" and now_ms - one.at_ms > self.max_age_ms:
                 expired += 1
                 waited_h = (now_ms - one.at_ms) / 3_600_000
                 messages.append(
@@ -124,6 +137,9 @@ class Drain:
             await self._deliver(batch[:middle])
             await self._deliver(batch[middle:])
             return
+        if broken:
+            self.state.broken += broken
+            _log.error("%d rows of the spool are damaged; they are on `rejected` now", broken)
         if expired:
             self.state.expired += expired
             _log.error("%d spooled messages were too old; they are on `rejected` now", expired)
@@ -149,8 +165,9 @@ class Drain:
     ) -> Message:
         """The message for `rejected`; its id is made of the original, so it is the same again.
 
-        What is cut goes nowhere again: it has no origin.
+        What is cut or damaged goes nowhere again: it has no origin.
         """
+        is_whole = one.is_sound and not is_cut
         record = _record_of(one)
         identity = hashlib.sha256(b"%d:%b:%b" % (one.at_ms, one.key, one.value)).hexdigest()[:32]
         record = Rejected(
@@ -161,12 +178,12 @@ class Drain:
             detail=detail[:2_000],
             payload=one.value[:_CUT_BYTES] if is_cut else one.value,
             content_type="avro/binary",
-            received_at_ms=one.at_ms,
+            received_at_ms=one.at_ms if one.is_sound else self.clock_ms(),
             version=self.version,
-            origin=None if is_cut else one.topic,
+            origin=one.topic if is_whole else None,
             key=one.key.decode("utf-8", "replace"),
         )
-        return "rejected", one.key, codec.encode(record)
+        return "rejected", one.key if is_whole else one.key[:MOST_KEY_BYTES], codec.encode(record)
 
 
 def _record_of(one: Stored) -> object:

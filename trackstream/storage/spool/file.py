@@ -14,8 +14,9 @@ import os
 import sqlite3
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from trackstream.storage.spool.rows import COUNT, OVERHEAD_BYTES, ROWS, decoding, size_bytes, stored
 from trackstream.storage.spool.salvage import salvaged
 from trackstream.storage.spool.slots import rename, sync_folders
 from trackstream.storage.spool.state import SpoolState
@@ -24,40 +25,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from trackstream.storage.spool.rows import Message, Stored
     from trackstream.storage.spool.slots import Slot
 
-__all__ = ["Message", "SpoolFile", "Stored", "size_bytes"]
+__all__ = ["SpoolFile"]
 
 _log = logging.getLogger(__name__)
 
-Message = tuple[str, bytes, bytes]
-"""Topic without its prefix, key, value."""
-
 _VERSION = 1
-_OVERHEAD_BYTES = 64
-"""Of a row, roughly, beside its texts."""
 _INSERT = "INSERT INTO messages (at_ms, topic, key, value) VALUES (?, ?, ?, ?)"
 _PROBE_BYTES = 2**18
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _SMALL_PAGES = 256
 _JOURNAL_BYTES = 8 * 2**20
-
-
-class Stored(NamedTuple):
-    """A message in a spool."""
-
-    position: int
-    at_ms: int
-    topic: str
-    key: bytes
-    value: bytes
-
-
-def size_bytes(messages: list[Message]) -> int:
-    """What messages count against the bound."""
-    return sum(
-        len(topic) + len(key) + len(value) + _OVERHEAD_BYTES for topic, key, value in messages
-    )
 
 
 class SpoolFile:
@@ -113,29 +93,32 @@ class SpoolFile:
         found: list[Stored] = []
         size = 0
         rows = self.open().execute(
-            "SELECT position, at_ms, topic, key, value FROM messages WHERE position > ?"
-            " ORDER BY position LIMIT ?",
+            f"{ROWS} WHERE position > ? ORDER BY position LIMIT ?",
             (self._removed, max_messages),
         )
         for row in rows:
-            found.append(Stored(*row))
-            size += len(row[4])
+            one = stored(row)
+            found.append(one)
+            size += len(one.value)
             if size >= max_bytes:
                 break
         rows.close()
         return found
 
-    def remove(self, stored: list[Stored]) -> None:
+    def remove(self, drained: list[Stored]) -> None:
         """Forget messages that `head` has given; give the disk back when none is left.
 
         If this raises they are forgotten all the same, until the process ends.
         """
-        self._removed = stored[-1].position
-        self.messages -= len(stored)
-        self.size_bytes -= size_bytes([one[2:] for one in stored])
+        self._removed = drained[-1].position
+        self.messages -= len(drained)
+        # of text that is no UTF-8 there is more here than there
+        drained_bytes = size_bytes([one[2:5] for one in drained])
+        self.size_bytes = max(0, self.size_bytes - drained_bytes) if self.messages else 0
         connection = self.open()
         oldest = connection.execute(
-            "SELECT at_ms FROM messages WHERE position > ? ORDER BY position LIMIT 1",
+            "SELECT CAST(at_ms AS INTEGER) FROM messages WHERE position > ?"
+            " ORDER BY position LIMIT 1",
             (self._removed,),
         )
         row = oldest.fetchone()
@@ -218,7 +201,7 @@ class SpoolFile:
         kept, lost = 0, 0
         with _transaction(connection):
             for row in salvaged(self._damaged, after=self._removed, expected=self.messages):
-                if row is None:
+                if row is None or None in row:
                     lost += 1
                     continue
                 connection.execute(_INSERT, row)
@@ -239,7 +222,7 @@ class SpoolFile:
         if not path.exists():
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
             sync_folders(path.parent)
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection = decoding(sqlite3.connect(path, isolation_level=None, check_same_thread=False))
         try:
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")  # no file of shared memory
             connection.execute("PRAGMA journal_mode=WAL")
@@ -255,9 +238,7 @@ class SpoolFile:
 
     def _count(self, connection: sqlite3.Connection) -> None:
         self.messages, self.size_bytes, self.oldest_at_ms = connection.execute(
-            "SELECT count(*), coalesce(sum(length(CAST(topic AS BLOB)) + length(key)"
-            " + length(value) + ?), 0), min(at_ms) FROM messages WHERE position > ?",
-            (_OVERHEAD_BYTES, self._removed),
+            f"{COUNT} WHERE position > ?", (OVERHEAD_BYTES, self._removed)
         ).fetchone()
         self._is_known = True
 

@@ -8,14 +8,15 @@ import logging
 import sqlite3
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from trackstream.storage.spool.file import SpoolFile, size_bytes
+from trackstream.storage.spool.file import SpoolFile
+from trackstream.storage.spool.rows import size_bytes
 from trackstream.storage.spool.state import SpoolFullError, SpoolUnusableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
 
-    from trackstream.storage.spool.file import Message, Stored
+    from trackstream.storage.spool.rows import Message, Stored
     from trackstream.storage.spool.slots import Slot
     from trackstream.storage.spool.state import SpoolState
 
@@ -213,8 +214,12 @@ class DiskQueue:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._executor, lambda: work(*args, **options))
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:  # whoever waits for the disk goes on, whatever it is
             self._state.errors += 1
-            _log.error("the spool %s cannot be used: %s", self._slot.path, error)
+            expected = isinstance(error, sqlite3.Error | OSError)
+            _log.error(
+                "the spool %s cannot be used: %s",
+                self._slot.path, error, exc_info=None if expected else error,
+            )  # fmt: skip
             await loop.run_in_executor(self._executor, self._file.after, error)
             raise SpoolUnusableError(f"the spool cannot be used: {error}") from error

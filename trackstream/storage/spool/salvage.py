@@ -6,6 +6,8 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from trackstream.storage.spool.rows import decoding
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Row", "salvaged"]
 
 Row = tuple[int, str, bytes, bytes]
-"""When it was accepted (epoch milliseconds), topic, key, value."""
+"""When it was accepted (epoch milliseconds), topic, key, value, if it is sound."""
 
 _COLUMNS = "SELECT position, at_ms, topic, key, value FROM messages"
 _ALONE = 200
@@ -25,7 +27,7 @@ def salvaged(path: Path, *, after: int, expected: int) -> Iterator[Row | None]:
 
     Of a file whose head cannot be read, no more are counted than `expected`.
     """
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+    with closing(decoding(sqlite3.connect(path, isolation_level=None))) as connection:
         last = _last(connection, after + expected)
         position = after
         while position < last:

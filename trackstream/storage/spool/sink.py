@@ -20,11 +20,11 @@ from trackstream.storage.spool.slots import broken_files, left_behind, take_slot
 from trackstream.storage.spool.state import SpoolFullError, SpoolState, SpoolUnusableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from trackstream.ports import Sink
     from trackstream.settings import Settings
-    from trackstream.storage.spool.file import Message
+    from trackstream.storage.spool.rows import Message
     from trackstream.storage.spool.slots import Slot
 
 __all__ = ["SpooledSink"]
@@ -126,9 +126,9 @@ class SpooledSink:
             await asyncio.wait([self._opening])
         for task in self._tasks:
             task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        for ended in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(ended, Exception):
+                _log.error("the spool's work has ended before", exc_info=ended)
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._executor, _nothing)  # after what it has in hand
         left = self.state.messages
@@ -232,22 +232,33 @@ class SpooledSink:
         """Now and then drain the files whose processes are gone."""
         loop = asyncio.get_running_loop()
         while True:
-            await loop.run_in_executor(self._executor, self._look_around)
-            while self._adopted:
-                await self._drain_adopted(self._adopted[0])
-                del self._adopted[0]
+            with self._going_on():
+                await loop.run_in_executor(self._executor, self._look_around)
+                while self._adopted:
+                    await self._drain_adopted(self._adopted[0])
+                    del self._adopted[0]
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _watch(self) -> None:
         """Now and then see whether a disk works again that has failed, and what is broken."""
         loop = asyncio.get_running_loop()
         while True:
-            self._state.broken_files = await loop.run_in_executor(
-                self._executor, broken_files, self._folder
-            )
-            if self._queue is not None:
-                await self._queue.probe()
+            with self._going_on():
+                self._state.broken_files = await loop.run_in_executor(
+                    self._executor, broken_files, self._folder
+                )
+                if self._queue is not None:
+                    await self._queue.probe()
             await asyncio.sleep(_LOOK_EVERY_S)
+
+    @contextlib.contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """Whatever fails here is tried again: it is told, and counted."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001 - none may end the work
+            self._state.errors += 1
+            _log.exception("the spool's folder %s cannot be looked after", self._folder)
 
     def _look_around(self) -> None:
         """In the thread: what it locks is known to `stop` whoever has stopped waiting for it."""

@@ -33,10 +33,12 @@ class SpoolState:
     """Sent to `rejected` because they had waited for too long."""
     unwritable: int = 0
     """Sent to `rejected` because Kafka does not take them."""
+    broken: int = 0
+    """Sent to `rejected` because a damaged file says no longer what they were."""
     full: int = 0
     """Requests refused for want of room."""
     errors: int = 0
-    """Times that the disk failed."""
+    """Times that the disk, or something unforeseen, failed."""
     salvaged: int = 0
     """Messages taken over from broken files."""
     lost: int = 0
