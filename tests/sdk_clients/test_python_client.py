@@ -1,0 +1,283 @@
+"""The Python client on the real collector: every event arrives once, and has its verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.http.service import Service, served
+from tests.sdk_clients.clients import (
+    QUICK,
+    Told,
+    arrived,
+    arrived_ids,
+    client_of,
+    closed,
+    flushed,
+    until,
+)
+from trackstream.core.records import Envelope
+from trackstream_client import Client as PythonClient
+from trackstream_client import (
+    ClientClosedError,
+    EventTooLargeError,
+    QueueFullError,
+    Retries,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from trackstream.storage.user_agents import UaParser
+
+
+async def test_2500_events_at_once_arrive_once_in_their_order(live: Service) -> None:
+    told = Told()
+    client = client_of(live, on_verdict=told)
+    ids = [client.track("view", {"n": number}, user_id="u1") for number in range(2_500)]
+    await closed(client)
+    assert arrived_ids(live) == told.ids() == ids
+    assert live.sink.calls >= 3
+
+
+async def test_events_go_without_being_asked_for_after_a_while(live: Service) -> None:
+    client = client_of(live, flush_every_s=0.05)
+    began_s = time.monotonic()
+    ids = [client.track("view", user_id="u1") for _ in range(3)]
+    await until(lambda: arrived_ids(live) == ids)
+    assert time.monotonic() - began_s >= 0.05
+    assert live.sink.calls == 1
+    await closed(client)
+
+
+async def test_what_is_answered_503_first_arrives_once(live: Service) -> None:
+    told = Told()
+    live.sink.down = True
+    client = client_of(live, on_verdict=told, batch_events=20)
+    ids = [client.track("view", user_id="u1") for _ in range(50)]
+    await until(lambda: live.sink.calls >= 3)
+    assert told.verdicts == []
+    live.sink.down = False
+    await closed(client)
+    assert arrived_ids(live) == told.ids() == ids
+
+
+async def test_retry_after_of_a_429_is_kept_to(user_agents: UaParser) -> None:
+    async with served(user_agents, rate_limit_key_per_s=1, rate_limit_burst_s=1) as limited:
+        limited.now_ms = time.time_ns() // 1_000_000
+        told = Told()
+        client = client_of(limited, on_verdict=told, retries=Retries(first_s=0.01))
+        ids = [client.track("view", user_id="u1")]
+        await flushed(client)
+        first_s = time.monotonic()
+        ids.append(client.track("view", user_id="u1"))
+        await flushed(client)
+        assert time.monotonic() - first_s >= 0.99
+        await closed(client)
+        assert arrived_ids(limited) == told.ids() == ids
+
+
+async def test_a_bad_event_has_its_verdict_and_the_others_theirs(live: Service) -> None:
+    told = Told()
+    client = client_of(live, on_verdict=told)
+    ids = [
+        client.track("view", user_id="u1"),
+        client.track("view", {"a": 1}),
+        client.track("view", user_id="u2"),
+    ]
+    await closed(client)
+    assert [one.event_id for one in told.verdicts] == ids
+    assert [one.status for one in told.verdicts] == ["accepted", "rejected", "accepted"]
+    bad = told.verdicts[1]
+    assert bad.reasons == ("no_identifier",)
+    assert "user_id" in bad.detail
+    assert bad.event["properties"] == {"a": 1}
+    assert arrived_ids(live) == [ids[0], ids[2]]
+
+
+async def test_without_a_callback_refusals_are_logged(
+    live: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "trackstream_client"):
+        client = client_of(live)
+        event_id = client.track("view")
+        await closed(client)
+    assert f"{event_id} is rejected: no_identifier" in caplog.text
+
+
+async def test_a_callback_that_fails_stops_nothing(
+    live: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(verdict: Verdict) -> None:
+        raise RuntimeError(verdict.event_id)
+
+    client = client_of(live, on_verdict=fail)
+    ids = [client.track("view", user_id="u1") for _ in range(2)]
+    await closed(client)
+    assert arrived_ids(live) == ids
+    assert all(f"the callback failed for {one}" in caplog.text for one in ids)
+
+
+async def test_a_full_queue_is_told_to_the_caller_and_takes_events_again(live: Service) -> None:
+    live.sink.down = True
+    client = client_of(live, queue_events=3)
+    ids = [client.track("view", user_id="u1") for _ in range(3)]
+    with pytest.raises(QueueFullError, match="3 events"):
+        client.track("view", user_id="u1")
+    live.sink.down = False
+    await flushed(client)
+    ids.append(client.track("view", user_id="u1"))
+    await closed(client)
+    assert arrived_ids(live) == ids
+
+
+async def test_a_queue_is_full_by_its_bytes_too(live: Service) -> None:
+    live.sink.down = True
+    client = client_of(live, queue_bytes=2_000)
+    client.track("view", {"text": "x" * 1_500}, user_id="u1")
+    with pytest.raises(QueueFullError):
+        client.track("view", {"text": "x" * 1_500}, user_id="u1")
+    live.sink.down = False
+    await closed(client)
+
+
+async def test_a_caller_may_wait_for_room(live: Service) -> None:
+    live.sink.down = True
+    client = client_of(live, queue_events=1, flush_every_s=0.0, wait_for_room_s=60.0)
+    ids = [client.track("view", user_id="u1")]
+    waiting = asyncio.create_task(asyncio.to_thread(client.track, "view", user_id="u1"))
+    await until(lambda: live.sink.calls >= 1)
+    assert not waiting.done()
+    live.sink.down = False
+    ids.append(await waiting)
+    await closed(client)
+    assert arrived_ids(live) == ids
+
+
+async def test_a_wrong_secret_is_told_of_each_event(live: Service) -> None:
+    told = Told()
+    client = client_of(live, secret="wrong", on_verdict=told)
+    ids = [client.track("view", user_id="u1") for _ in range(2)]
+    await closed(client)
+    assert told.ids("rejected") == ids
+    assert {one.reasons for one in told.verdicts} == {("bad_signature",)}
+    assert arrived(live) == []
+
+
+@pytest.mark.parametrize("compresses", [True, False])
+async def test_it_signs_what_it_sends(live: Service, *, compresses: bool) -> None:
+    client = client_of(live, compresses=compresses)
+    ids = [client.track("Käufe 🛒", {"t": "x" * 5_000, "e": "\ud83d"}, user_id="Zoë")]
+    await closed(client)
+    assert arrived_ids(live) == ids
+    assert (arrived(live)[0].event, arrived(live)[0].user_id) == ("Käufe 🛒", "Zoë")
+
+
+async def test_a_wrong_clock_signs_by_the_collectors_and_keeps_to_its_own(live: Service) -> None:
+    told = Told()
+    client = client_of(live, on_verdict=told, clock_s=lambda: time.time() - 7_200)
+    at_s = time.time()
+    ids = [client.track("view", user_id="u1")]
+    await flushed(client)
+    ids.append(client.track("view", user_id="u1"))
+    await closed(client)
+    assert arrived_ids(live) == told.ids() == ids
+    (_, envelope), _ = live.sink.records("raw")
+    assert isinstance(envelope, Envelope)
+    for ms in (envelope.sent_at_ms, envelope.events[0].timestamp_ms):
+        assert ms is not None
+        assert ms / 1000 == pytest.approx(at_s - 7_200, abs=60)
+
+
+async def test_a_collector_with_smaller_bounds_gets_smaller_batches(user_agents: UaParser) -> None:
+    async with served(user_agents, max_batch_events=100, max_body_bytes=20_000) as small:
+        small.now_ms = time.time_ns() // 1_000_000
+        told = Told()
+        client = client_of(small, on_verdict=told, compresses=False)
+        ids = [client.track("view", {"n": number}, user_id="u1") for number in range(250)]
+        large = client.track("view", {"text": "x" * 30_000}, user_id="u1")
+        ids.append(client.track("view", user_id="u1"))
+        await closed(client)
+        assert arrived_ids(small) == told.ids() == ids
+        (verdict,) = [one for one in told.verdicts if one.status == "rejected"]
+        assert (verdict.event_id, verdict.reasons) == (large, ("too_large",))
+
+
+async def test_a_server_s_own_address_and_agent_are_nobody_s(live: Service) -> None:
+    client = client_of(live)
+    client.track("view", user_id="u1")
+    client.track("view", user_id="u2", context={"ip": "203.0.113.7", "user_agent": "theirs"})
+    await closed(client)
+    envelopes = [one for _, one in live.sink.records("raw") if isinstance(one, Envelope)]
+    shown = [(one.ip, one.user_agent) for one in envelopes]
+    assert shown == [(None, None), ("203.0.113.7", "theirs")]
+    contexts = [one.context.sdk for one in arrived(live) if one.context]
+    assert contexts == ["trackstream-python/0.1.0"] * 2
+
+
+async def test_an_id_and_a_time_of_the_caller_s_own_are_kept(live: Service) -> None:
+    client = client_of(live)
+    at = datetime(2025, 7, 10, 12, 0, 0, 250_000, tzinfo=UTC)
+    assert client.track("order", user_id="u1", event_id=" order-7 ", timestamp=at) == "order-7"
+    client.track("order", user_id="u1", timestamp=at.timestamp())
+    with pytest.raises(ValueError, match="zone"):
+        client.track("order", user_id="u1", timestamp=at.replace(tzinfo=None))
+    await closed(client)
+    assert arrived_ids(live)[0] == "order-7"
+    assert {one.timestamp_ms for one in arrived(live)} == {int(at.timestamp() * 1000)}
+
+
+async def test_what_cannot_be_queued_is_told_at_once(live: Service) -> None:
+    client = client_of(live, batch_bytes=2_000)
+    with pytest.raises(EventTooLargeError):
+        client.track("view", {"text": "x" * 2_000}, user_id="u1")
+    with pytest.raises(TypeError):
+        client.track("view", {"what": object()}, user_id="u1")
+    with pytest.raises(ValueError, match="JSON"):
+        client.track("view", {"price": float("nan")}, user_id="u1")
+    await closed(client)
+    with pytest.raises(ClientClosedError):
+        client.track("view", user_id="u1")
+    assert live.sink.calls == 0
+
+
+async def test_what_nobody_takes_is_told_as_unsent(live: Service) -> None:
+    told = Told()
+    live.sink.down = True
+    client = client_of(live, on_verdict=told)
+    ids = [client.track("view", user_id="u1") for _ in range(3)]
+    assert not await asyncio.to_thread(client.flush, 0.1)
+    assert await asyncio.to_thread(client.close, 0.1) == 3
+    assert await asyncio.to_thread(client.close, 0.1) == 3
+    assert told.ids("unsent") == ids
+
+
+async def test_a_collector_that_hangs_does_not_keep_close_waiting(
+    live: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, released = asyncio.Event(), asyncio.Event()
+
+    async def hang(_: object) -> None:
+        asked.set()
+        await released.wait()
+
+    monkeypatch.setattr(live.sink, "send", hang)
+    client = client_of(live, flush_every_s=0.0)
+    client.track("view", user_id="u1")
+    await asked.wait()
+    began_s = time.monotonic()
+    assert await asyncio.to_thread(client.close, 0.05) == 1
+    assert time.monotonic() - began_s < 20.0
+    released.set()
+
+
+def test_a_wrong_address_is_told_when_the_client_is_made() -> None:
+    for url in ("t.shop.example", "ftp://t.shop.example", "https://", "https://a?b=c"):
+        with pytest.raises(ValueError, match="address"):
+            PythonClient(url, "k", "s")
+    with pytest.raises(ValueError, match="room"):
+        PythonClient("http://127.0.0.1", "k", "s", queue_events=0, retries=QUICK)
