@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.http.service import Service, served
+from tests.http.service import SERVER_KEY, Service, served
+from tests.http.test_tls import write_certificate
 from tests.sdk_clients.clients import (
     QUICK,
     Told,
@@ -32,6 +34,8 @@ from trackstream_client import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trackstream.storage.user_agents import UaParser
 
 
@@ -42,6 +46,23 @@ async def test_2500_events_at_once_arrive_once_in_their_order(live: Service) -> 
     await closed(client)
     assert arrived_ids(live) == told.ids() == ids
     assert live.sink.calls >= 3
+
+
+async def test_any_thread_may_track(live: Service, tmp_path: Path) -> None:
+    told = Told()
+    for file in (None, tmp_path / "queue.sqlite"):
+        client = client_of(live, on_verdict=told, batch_events=30, queue_file=file)
+
+        def track_some(user_id: str, client: PythonClient = client) -> list[str]:
+            return [client.track("view", user_id=user_id) for _ in range(100)]
+
+        users = [f"u{number}" for number in range(4)]
+        tracked = await asyncio.gather(*(asyncio.to_thread(track_some, one) for one in users))
+        await closed(client)
+        for user_id, ids in zip(users, tracked, strict=True):
+            own = [one.event_id for one in arrived(live) if one.user_id == user_id]
+            assert own[-100:] == ids
+    assert len(set(told.ids())) == len(arrived(live)) == 800
 
 
 async def test_events_go_without_being_asked_for_after_a_while(live: Service) -> None:
@@ -66,6 +87,45 @@ async def test_what_is_answered_503_first_arrives_once(live: Service) -> None:
     assert arrived_ids(live) == told.ids() == ids
 
 
+async def test_two_tries_in_one_moment_are_signed_differently(live: Service) -> None:
+    told, at_s = Told(), time.time()
+    live.sink.down = True
+    client = client_of(live, on_verdict=told, clock_s=lambda: at_s)
+    ids = [client.track("view", user_id="u1")]
+    await until(lambda: live.sink.calls >= 3)
+    assert await live.metric('refusals_total{reason="replayed"}') == 0
+    live.sink.down = False
+    await closed(client)
+    assert arrived_ids(live) == told.ids() == ids
+
+
+async def test_it_believes_the_certificates_that_it_is_given(
+    user_agents: UaParser, tmp_path: Path
+) -> None:
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    write_certificate(chain, key, "t.shop.example")
+    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    serving.load_cert_chain(chain, key)
+    service = Service(user_agents)
+    service.now_ms = time.time_ns() // 1_000_000
+    await service._server.start_server(auto_decompress=False, ssl=serving)
+    believing = ssl.create_default_context(cafile=str(chain))
+    believing.check_hostname = False  # the certificate is of another name than this address
+    url = f"https://127.0.0.1:{service._server.port}"
+    name, secret = SERVER_KEY.key_id, SERVER_KEY.secret or ""
+    ids = []
+    with PythonClient(url, name, secret, tls=believing) as client:
+        ids.append(client.track("view", user_id="u1"))
+        await flushed(client)
+    told = Told()
+    strict = PythonClient(url, name, secret, on_verdict=told, retries=QUICK)
+    strict.track("view", user_id="u1")
+    assert not await asyncio.to_thread(strict.flush, 0.2)
+    assert await asyncio.to_thread(strict.close, 0.0) == 1
+    assert arrived_ids(service) == ids
+    await service._server.close()
+
+
 async def test_retry_after_of_a_429_is_kept_to(user_agents: UaParser) -> None:
     async with served(user_agents, rate_limit_key_per_s=1, rate_limit_burst_s=1) as limited:
         limited.now_ms = time.time_ns() // 1_000_000
@@ -77,6 +137,7 @@ async def test_retry_after_of_a_429_is_kept_to(user_agents: UaParser) -> None:
         ids.append(client.track("view", user_id="u1"))
         await flushed(client)
         assert time.monotonic() - first_s >= 0.99
+        assert await limited.metric('requests_total{route="batch",status="429"}') == 1
         await closed(client)
         assert arrived_ids(limited) == told.ids() == ids
 
