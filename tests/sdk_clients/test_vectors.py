@@ -16,11 +16,15 @@ import msgspec
 import pytest
 
 from tests.http.service import NOW_MS, SERVER_KEY, Service, served
-from tests.sdk_clients.vectors import built, named, vectors, whole
+from tests.sdk_clients.vectors import FOLDER, built, named, vectors, whole
 from tests.waiting import PATIENCE_S
-from trackstream.core import signing
+from trackstream.core import signing, validation
+from trackstream.core.fields import MAX_DEPTH, MAX_JSON_CHARS, MAX_MEMBERS
+from trackstream.core.identifiers import MAX_ID_CHARS
 from trackstream.core.reasons import HTTP_STATUS, Reason
+from trackstream.http.authentication import WRITE_KEY_HEADER
 from trackstream.ports import Undelivered
+from trackstream.settings import Settings
 
 if TYPE_CHECKING:
     from trackstream.storage.user_agents import UaParser
@@ -87,6 +91,24 @@ def test_the_headers_are_the_core_s() -> None:
     assert set(whole("signing")["headers"]) == {
         *(signing.KEY_HEADER, signing.TIMESTAMP_HEADER, signing.NONCE_HEADER, "Authorization")
     }
+
+
+def test_the_contract_has_every_field_and_bound() -> None:
+    text = (FOLDER.parent / "README.md").read_text("utf-8")
+    fields = validation._KNOWN - {"app_id"}
+    assert [one for one in fields if f"`{one}`" not in text] == []
+    bounds = Settings()
+    assert bounds.max_inflated_bytes == 5 * bounds.max_body_bytes == 5 * 2**20
+    for said in (
+        f"{bounds.max_batch_events:,} events, 1 MiB as sent and 5 MiB inflated",
+        f"up to {validation.MAX_NAME_CHARS} characters",
+        f"text up to {MAX_ID_CHARS} characters",
+        f"{MAX_DEPTH} deep, {MAX_MEMBERS:,} members, {MAX_JSON_CHARS:,} characters",
+        f"at most {signing.MAX_SKEW_S} from the collector's",
+        f"up to {signing.MAX_NONCE_CHARS} characters",
+        *(signing.KEY_HEADER, signing.TIMESTAMP_HEADER, signing.NONCE_HEADER, WRITE_KEY_HEADER),
+    ):
+        assert said in text
 
 
 async def test_every_document_has_its_verdict(service: Service) -> None:
