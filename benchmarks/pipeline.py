@@ -36,7 +36,7 @@ _BATCH_OPTION = {"collector": "--batch", "enrich": "--per-envelope"}
 
 
 def run(argv: list[str]) -> list[StageResult]:
-    """Measure one stage, or all, and print; one that has too few events says so, and is left out."""
+    """Measure one stage, or all, and print; one with too few events says so, and is left out."""
     if argv and argv[0] in STAGES:
         return _stage(argv[0], argv[1:])
     parser = argparse.ArgumentParser(

@@ -325,6 +325,13 @@ async def test_only_signed_requests_speak_for_other_addresses(service: Service) 
     assert shown == [("203.0.113.7", "theirs"), ("127.0.0.1", "theirs")]
 
 
+async def test_only_signed_requests_say_that_there_is_no_address(service: Service) -> None:
+    value = {**EVENT, "context": {"ip": "0.0.0.0"}}
+    await service.signed("/v1/event", value)
+    await service.post("/v1/event", value)
+    assert [one.ip for one in envelopes(service)] == [None, "127.0.0.1"]
+
+
 async def test_a_large_batch_is_split_into_messages_that_brokers_take(service: Service) -> None:
     events = [{**EVENT, "properties": {"n": number, "t": "x" * 40_000}} for number in range(25)]
     body = gzip.compress(json.dumps({"events": events}).encode())

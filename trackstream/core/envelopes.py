@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["envelopes_of", "halves", "subject_of_event"]
 
 
+_NO_ADDRESS = "0.0.0.0"
+"""How a sender says that it does not know its user's address, or that none is to be kept."""
+
+
 def subject_of_event(app_id: str, event: RawEvent) -> str:
     """The key of `raw` for an event: device, else cookie, else user, else an advertising id.
 
@@ -50,14 +54,16 @@ def envelopes_of(
         received_at_ms: when they came.
         ip: the address that they came from.
         user_agent: the user agent header that they came with.
-        trusts_sender: whether an event's own statement of its address is believed. What it says
-            of its user agent always is: an app's own HTTP library hides the device's.
+        trusts_sender: whether an event's own statement of its address is believed, `0.0.0.0` for
+            none included. What it says of its user agent always is: an app's own HTTP library hides
+            the device's.
     """
     groups: dict[tuple[str, str | None, str | None, int | None], list[RawEvent]] = {}
     for one in parsed:
+        address = (one.ip if trusts_sender else None) or ip
         key = (
             subject_of_event(app_id, one.event),
-            (one.ip if trusts_sender else None) or ip,
+            None if address == _NO_ADDRESS else address,
             one.user_agent or user_agent,
             one.sent_at_ms,
         )
