@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.certificates import write_certificate
 from tests.http.service import SERVER_KEY, Service, served
-from tests.http.test_tls import write_certificate
 from tests.sdk_clients.clients import (
     QUICK,
     Told,
