@@ -8,9 +8,9 @@ from trackstream.core.campaigns import query_of
 from trackstream.core.envelopes import subject_of_event
 from trackstream.core.lookups import UserAgent
 from trackstream.core.records import RawEvent, Touch
+from trackstream.core.touch_query import click_id_of
 from trackstream.core.touches import (
     Visit,
-    click_id_of,
     keys_of,
     language_of,
     subject_of_touch,

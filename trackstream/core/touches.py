@@ -1,17 +1,4 @@
-"""Clicks and impressions: the query of a tracking link and what its request shows, to a `Touch`.
-
-Understood in the query, in lower or upper case (macros that an ad network left unfilled, such as
-`{gaid}`, count as absent):
-
-    click_id, clickid                        the network's id of the click, else one is made
-    user_id, device_id, gaid, idfa, idfv     whom it was
-    channel, network, ad_group or adgroup    what the link registers stands, unless it lets a
-                                             click name its own (`overridable`)
-    creative, keyword, sub_publisher or sub_id
-    timezone, screen                         of the page that links: Europe/Vienna, 1080x2400
-    cost, currency                           in units of the currency, such as 0.25 and EUR
-    UTM names, networks' click ids           see `core.campaigns`
-"""
+"""Clicks and impressions: a link, what its request shows and its query, to a `Touch`."""
 
 from __future__ import annotations
 
@@ -20,17 +7,19 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from trackstream.core.campaigns import (
-    CLICK_ID,
-    NETWORK_CLICK_IDS,
-    UTM_NAMES,
-    campaign_of,
-    marks,
-)
-from trackstream.core.identifiers import advertising_id, fingerprint, scoped
+from trackstream.core.campaigns import NETWORK_CLICK_IDS, campaign_of, marks
+from trackstream.core.identifiers import fingerprint, scoped
 from trackstream.core.lookups import UserAgent
 from trackstream.core.records import Touch
-from trackstream.core.texts import clean
+from trackstream.core.touch_query import (
+    RECURRING,
+    click_id_of,
+    cost_micros_of,
+    currency_of,
+    ids_of,
+    screen_of,
+    texts_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -40,7 +29,6 @@ __all__ = [
     "OWN",
     "LinkFacts",
     "Visit",
-    "click_id_of",
     "identifiers_of",
     "keys_of",
     "language_of",
@@ -51,21 +39,7 @@ __all__ = [
     "touch_of",
 ]
 
-_CLICK_ID = re.compile(r"[A-Za-z0-9._~:=+-]{1,128}")
-_MACRO = re.compile(r"[{}<>\[\]\x00-\x1f\x7f]|^\$|^__.*__$|^%%.*%%$")
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*")
-_SCREEN = re.compile(r"([0-9]{2,5})[x*]([0-9]{2,5})")
-_COST = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?")
-_CURRENCY = re.compile(r"[A-Za-z]{3}")
-_MAX_CHARS = 256
-_READ = frozenset(
-    {
-        "ad_group", "adgroup", "channel", "creative", "keyword", "network", "sub_id",
-        "sub_publisher", "timezone", "utm_term",
-    }
-)  # fmt: skip
-"""Names in a query whose values are taken as text."""
-_RECURRING = _READ.union(UTM_NAMES, ("cost", "currency", "screen"))
 OVERRIDABLE = ("channel", "network", "ad_group")
 """What a link registers, and may let each click name otherwise."""
 _SUBJECTS = ("device:", "cookie:", "user:", "gaid:", "idfa:", "idfv:")
@@ -124,15 +98,6 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it says that its user does not want to be tracked (`Sec-GPC`, `DNT`)."""
 
 
-def click_id_of(query: Mapping[str, str]) -> str | None:
-    """The click id that the query gives, if it can be one."""
-    for name in ("click_id", "clickid", CLICK_ID):
-        value = query.get(name)
-        if value and _CLICK_ID.fullmatch(value):
-            return value
-    return None
-
-
 def language_of(accept_language: str | None) -> str | None:
     """The most wanted language of an Accept-Language header (RFC 9110, section 12.5.4)."""
     found = _LANGUAGE.match((accept_language or "").strip())
@@ -154,7 +119,7 @@ def touch_of(
     An impression is found by a click id only when the network gave it one, since the redirect
     hands none on.
     """
-    given = _given(query)
+    given = texts_of(query)
     free = link.overridable
     channel = _first("channel" in free, link.channel, given.get("channel"))
     found = marks(query)
@@ -187,11 +152,11 @@ def touch_of(
         device_model=visit.agent.device_model,
         language=visit.language,
         timezone=given.get("timezone"),
-        screen=_screen(query.get("screen")),
+        screen=screen_of(query),
         country=visit.country,
         bot=visit.agent.bot,
-        cost_micros=_micros(query.get("cost")),
-        currency=_currency(query.get("currency")),
+        cost_micros=cost_micros_of(query),
+        currency=currency_of(query),
     )
 
 
@@ -205,11 +170,7 @@ def identifiers_of(
     found = []
     if kind == "click" or click_id_of(query) == click_id:
         found.append(f"click:{click_id}")
-    if not _IDS.keys().isdisjoint(query):
-        for name, (prefix, usable) in _IDS.items():
-            value = usable(_text(query.get(name)))
-            if value:
-                found.append(f"{prefix}{value}")
+    found += ids_of(query)
     if visit.cookie_id:
         found.append(f"cookie:{visit.cookie_id}")
     print_ = print_of(visit)
@@ -232,7 +193,7 @@ def recurring_of(query: Mapping[str, str]) -> tuple[str, ...]:
     found = []
     is_marked = ""
     for name, value in query.items():
-        if name in _RECURRING:
+        if name in RECURRING:
             found += [name, value]
         elif name in NETWORK_CLICK_IDS:
             is_marked = "marked"  # it has a campaign for them to be in
@@ -268,51 +229,3 @@ def _preference(identifier: str) -> int:
 
 def _first(free: bool, registered: str | None, given: str | None) -> str | None:  # noqa: FBT001 - private
     return given or registered if free else registered or given
-
-
-def _given(query: Mapping[str, str]) -> dict[str, str]:
-    """What of the query is text that a touch has a field for, without unfilled macros."""
-    found = {}
-    for name, value in query.items():
-        text = _text(value) if name in _READ else None
-        if text:
-            found[name] = text
-    return found
-
-
-def _text(value: str | None) -> str | None:
-    if not value or len(value) > _MAX_CHARS or _MACRO.search(value):
-        return None
-    return clean(value).strip()
-
-
-def _usable(text: str | None) -> str | None:
-    """An id in its own case, unless it is known to identify nobody."""
-    return text if advertising_id(text) else None
-
-
-_IDS = {
-    "user_id": ("user:", _usable),
-    "device_id": ("device:", _usable),
-    "gaid": ("gaid:", advertising_id),
-    "idfa": ("idfa:", advertising_id),
-    "idfv": ("idfv:", advertising_id),
-}
-"""By name in the query: what the identifier begins with, and how the value is read."""
-
-
-def _screen(value: str | None) -> str | None:
-    found = _SCREEN.fullmatch(value or "")
-    if not found:
-        return None
-    small, large = sorted((int(found[1]), int(found[2])))
-    return f"{small}x{large}"
-
-
-def _micros(value: str | None) -> int | None:
-    found = _COST.fullmatch(value or "")
-    return int(found[1]) * 1_000_000 + int((found[2] or "").ljust(6, "0")) if found else None
-
-
-def _currency(value: str | None) -> str | None:
-    return value.upper() if value and _CURRENCY.fullmatch(value) else None

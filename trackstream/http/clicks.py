@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 from aiohttp import web
-from multidict import istr
 
 from trackstream.core.campaigns import marks, query_of
 from trackstream.core.consent import guess_window_ms
 from trackstream.core.identifiers import scoped
 from trackstream.core.redirects import destination_of, location_of
-from trackstream.core.touches import (
-    Visit,
-    click_id_of,
-    identifiers_of,
-    language_of,
-    print_of,
-    subject_among,
-)
+from trackstream.core.touch_query import click_id_of
+from trackstream.core.touches import Visit, identifiers_of, language_of, print_of, subject_among
 from trackstream.http.answers import Answer
-from trackstream.http.client import COOKIE, client_ip, cookie_of, header, objects
+from trackstream.http.client import client_ip, cookie_of, header, is_prefetch, objects
+from trackstream.http.cookies import Cookies
 from trackstream.http.ids import new_cookie_id
 from trackstream.http.links import link_of
 from trackstream.http.problems import Refusal, Verdict, problem_response
@@ -51,10 +44,6 @@ PIXEL = (
 
 _CLICK_TIMEOUT_S = 2.0
 """How long a visitor waits for the log; then the redirect goes out and the click is lost."""
-_DAY_S = 86_400
-_SECURE = "; Secure"
-_PURPOSES = tuple(map(istr, ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")))
-_AHEAD = re.compile(r"(?<![a-z])(?:prefetch|prerender|preview)(?![a-z])", re.IGNORECASE)
 _MAX_HEADER_CHARS = 1_024
 
 
@@ -67,8 +56,7 @@ class Shared(msgspec.Struct, frozen=True, eq=False):
     patience: Patience
     """Of visitors who have clicked."""
     touch_bytes: TouchBytes
-    cookie_end: str
-    """The attributes of the cookie over HTTP."""
+    cookies: Cookies
 
 
 class Sighting(msgspec.Struct, eq=False):
@@ -100,7 +88,7 @@ def touch_handler(
     kind: Literal["click", "impression"], parts: Parts
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
     """The handler of `GET /v1/click` and `/c/{slug}`, or of `GET /v1/impression`."""
-    shared = Shared(Patience(_patience_s(parts)), TouchBytes(), _cookie_end(parts))
+    shared = Shared(Patience(_patience_s(parts)), TouchBytes(), Cookies(parts.settings))
 
     async def handle(request: web.Request) -> web.Response:
         query = query_of(request.raw_path)
@@ -138,11 +126,11 @@ def _validate(sighting: Sighting, parts: Parts) -> Verdict:
     request, link = sighting.request, _known(sighting.link)
     user_agent = header(request, "User-Agent", _MAX_HEADER_CHARS)
     agent = parts.user_agents.parse(user_agent)
-    sighting.unrecorded = "bot" if agent.bot else "prefetch" if _is_prefetch(request) else None
+    sighting.unrecorded = "bot" if agent.bot else "prefetch" if is_prefetch(request) else None
     objecting = objects(request)
-    may_track = _consents(sighting, parts) and not objecting
+    may_track = not objecting and sighting.shared.cookies.allowed(sighting.query)
     cookie_id = cookie_of(request) if may_track else None
-    sets_cookie = may_track and sighting.kind == "click" and parts.settings.cookie_max_age_days > 0
+    sets_cookie = may_track and sighting.kind == "click" and sighting.shared.cookies.kept
     if sets_cookie and sighting.unrecorded is None:
         cookie_id = sighting.new_cookie = cookie_id or new_cookie_id()
     ip = client_ip(request)
@@ -271,49 +259,11 @@ def _answer(sighting: Sighting, parts: Parts) -> Refusal | None:
     if sighting.unrecorded is None:
         headers[CLICK_ID_HEADER] = sighting.click_id
     if sighting.new_cookie is not None:
-        headers["Set-Cookie"] = _set_cookie(sighting.new_cookie, sighting)
+        headers["Set-Cookie"] = sighting.shared.cookies.header(
+            sighting.new_cookie, secure=sighting.request.secure
+        )
     sighting.response = Answer(302, headers)
     return None
-
-
-def _cookie_end(parts: Parts) -> str:
-    """What follows its id: first-party, out of reach of scripts (RFC 6265, section 4.1)."""
-    settings = parts.settings
-    max_age_s = settings.cookie_max_age_days * _DAY_S
-    same_site = settings.cookie_same_site.capitalize()
-    text = f"; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite={same_site}"
-    is_secure = (
-        settings.cookie_secure == "always"
-        or settings.cookie_same_site == "none"  # browsers refuse it otherwise
-        or (settings.public_url or "").startswith("https:")
-    )
-    return f"{text}{_SECURE}" if is_secure else text
-
-
-def _set_cookie(value: str, sighting: Sighting) -> str:
-    """The tracking cookie."""
-    end = sighting.shared.cookie_end
-    if sighting.request.secure and not end.endswith(_SECURE):
-        end += _SECURE
-    return f"{COOKIE}={value}{end}"
-
-
-def _consents(sighting: Sighting, parts: Parts) -> bool:
-    """Whether a visitor that does not object may be given a cookie, or known by its own."""
-    assumed = parts.settings.cookie_consent == "assumed"
-    return assumed or sighting.query.get("consent") == "1"
-
-
-def _is_prefetch(request: web.Request) -> bool:
-    """Whether nobody has clicked yet: HEAD, or what fetches ahead or to show a preview.
-
-    Source: Fetch standard, `Sec-Purpose`; the others are older names of it: `Purpose` of Chrome
-    and Safari, `X-Purpose` of Safari, `X-Moz` of Firefox.
-    """
-    if request.method == "HEAD":
-        return True
-    stated = filter(None, map(request.headers.get, _PURPOSES))
-    return any(map(_AHEAD.search, stated))
 
 
 def _known(value: T | None) -> T:

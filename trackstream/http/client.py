@@ -14,7 +14,7 @@ from trackstream.http.networks import address_of
 if TYPE_CHECKING:
     from aiohttp import web
 
-__all__ = ["COOKIE", "client_ip", "cookie_of", "header", "objects"]
+__all__ = ["COOKIE", "client_ip", "cookie_of", "header", "is_prefetch", "objects"]
 
 COOKIE = "trackstream_id"
 """The tracking cookie: a random id, set by tracking links on their own domain."""
@@ -22,6 +22,8 @@ COOKIE = "trackstream_id"
 _COOKIE = re.compile(rf"(?:^|;)\s*{COOKIE}=\"?([A-Za-z0-9_-]{{16,64}})\"?\s*(?:;|$)")
 
 _SEC_GPC, _DNT = istr("Sec-GPC"), istr("DNT")
+_PURPOSES = tuple(map(istr, ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")))
+_AHEAD = re.compile(r"(?<![a-z])(?:prefetch|prerender|preview)(?![a-z])", re.IGNORECASE)
 
 
 def client_ip(request: web.Request) -> str | None:
@@ -54,3 +56,15 @@ def objects(request: web.Request) -> bool:
     """
     stated = request.headers.get
     return "1" in (stated(_SEC_GPC, "").strip(), stated(_DNT, "").strip())
+
+
+def is_prefetch(request: web.Request) -> bool:
+    """Whether nobody has clicked yet: HEAD, or what fetches ahead or to show a preview.
+
+    Source: Fetch standard, `Sec-Purpose`; the others are older names of it: `Purpose` of Chrome
+    and Safari, `X-Purpose` of Safari, `X-Moz` of Firefox.
+    """
+    if request.method == "HEAD":
+        return True
+    stated = filter(None, map(request.headers.get, _PURPOSES))
+    return any(map(_AHEAD.search, stated))
