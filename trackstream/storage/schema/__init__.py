@@ -2,6 +2,7 @@
 
 - `registered`: apps, keys, links, and the version that says when they changed;
 - `facts`: what the warehouse writes, and the offsets up to which it has;
+- `decisions`: what it writes of attributions;
 - `rules`: the rules of each app, all versions, and which counted when;
 - `models`: what attribution models have given, where it was kept;
 - `persons`: which identifiers are one person's;
@@ -12,10 +13,12 @@
 """
 
 from trackstream.storage.schema.columns import metadata
-from trackstream.storage.schema.facts import (
+from trackstream.storage.schema.decisions import (
     attribution_credits,
     attribution_revisions,
     attributions,
+)
+from trackstream.storage.schema.facts import (
     consumer_offsets,
     dim_campaigns,
     dim_users,
