@@ -7,23 +7,19 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from trackstream.cli.archive import ARCHIVE_READY
 from trackstream.cli.base import Problem
-from trackstream.cli.postbacks import POSTBACKS_READY
 from trackstream.cli.running import Running, from_anywhere
-from trackstream.cli.serve import WAREHOUSE_READY
 from trackstream.cli.up.credentials import Credentials, ensure_credentials
 from trackstream.cli.up.parts import (
     ANY_HOST,
     Part,
-    answers,
     any_port,
     collector_url,
     listening_port,
-    our_child,
     reached,
     server_part,
 )
+from trackstream.cli.up.programs import programs
 from trackstream.embedded.errors import ChildFailedError, PortTakenError
 from trackstream.embedded.kafka import EmbeddedKafka
 from trackstream.embedded.postgres import EmbeddedPostgres
@@ -86,8 +82,8 @@ class Service:
                 redis_url=await redis_url,
                 postgres_url=postgres_url,
             )
-            for make in self._ours(settings):
-                together.create_task(self._child(make, settings))
+            for part in programs(settings):
+                together.create_task(self._child(part))
         self.settings = settings
         return (
             Running(
@@ -215,61 +211,7 @@ class Service:
         except PortTakenError as error:
             raise Problem(f"{error} ({PREFIX}{port_setting.upper()})") from error
 
-    def _ours(self, settings: Settings) -> list[Callable[[Settings], Part]]:
-        """What makes the parts that are programs of ours."""
-        ours: list[Callable[[Settings], Part]] = [
-            *(self._worker, self._collector, self._warehouse, self._postbacks)
-        ]
-        if settings.archive_url:
-            ours.append(self._archive)
-        return ours
-
-    def _collector(self, settings: Settings) -> Part:
-        url = collector_url(settings)
-        return our_child(
-            "the collector",
-            "collect",
-            settings=settings,
-            ready=lambda _: answers(f"{url}/health/ready"),
-        )
-
-    def _worker(self, settings: Settings) -> Part:
-        url = reached(settings.worker_host, settings.worker_port)
-        return our_child(
-            "the worker",
-            "worker",
-            settings=settings,
-            ready=lambda _: answers(f"{url}/health/ready"),
-        )
-
-    def _warehouse(self, settings: Settings) -> Part:
-        return our_child(
-            "the warehouse writer",
-            "warehouse",
-            settings=settings,
-            ready=lambda child: WAREHOUSE_READY in child.output(),
-        )
-
-    def _postbacks(self, settings: Settings) -> Part:
-        return our_child(
-            "the postback sender",
-            "postbacks",
-            "run",
-            settings=settings,
-            ready=lambda child: POSTBACKS_READY in child.output(),
-        )
-
-    def _archive(self, settings: Settings) -> Part:
-        return our_child(
-            "the archive writer",
-            "archive",
-            "run",
-            settings=settings,
-            ready=lambda child: ARCHIVE_READY in child.output(),
-        )
-
-    async def _child(self, make: Callable[[Settings], Part], settings: Settings) -> None:
-        part = make(settings)
+    async def _child(self, part: Part) -> None:
         self._children[part.name] = part
         try:
             with self._progress.step(part.name):
