@@ -139,7 +139,7 @@ def test_what_was_refused_is_listed_shown_and_replayed_once(  # noqa: PLR0915 - 
     assert [one["rejected_id"] for one in rows("list", "--reason", "no_identifier")] == ["r-bad"]
     assert [one["rejected_id"] for one in rows("list", "--stage", "enrich")] == ["raw-0-7"]
     assert [one["rejected_id"] for one in rows("list", "--since", "2025-08-01")] == ["r-other"]
-    for since, found in (("14:00:00+02:00", 5), ("12:00:00Z", 5), ("12:00:00.001Z", 1)):
+    for since, found in (("14:00:00+02:00", 6), ("12:00:00Z", 6), ("12:00:00.001Z", 1)):
         assert len(rows("list", "--since", f"2025-07-10T{since}")) == found
     assert "missing_field, no_identifier" in invoke("list", "--app", "shop").stdout
     assert invoke("list", "--reason", "bad_mood").exit_code == 2

@@ -12,6 +12,7 @@ from tests.core.matching.world import Scenario, conversion, touch
 from trackstream.core.credits import MODELS, credits_of
 from trackstream.core.matching.candidates import Found
 from trackstream.core.matching.decide import decide
+from trackstream.core.privacy import IpPrivacy, private_attribution
 from trackstream.core.records import Attribution, Candidate, Earlier
 from trackstream.core.replay import Brought, Difference, again
 from trackstream.core.rules import DEFAULT, Rules
@@ -29,6 +30,20 @@ def test_under_the_same_rules_nothing_differs(scenario: Scenario, seed: int) -> 
         assert one.revised is None
         assert one.decision.candidates == one.stored.candidates
         assert one.decision.confidence == one.stored.confidence
+
+
+@pytest.mark.parametrize("privacy", ["full", "truncated", "dropped"])
+def test_a_match_by_a_fingerprint_is_replayed_without_the_address_that_it_was_made_of(
+    privacy: IpPrivacy,
+) -> None:
+    clicked = touch("t", NOW_MS - 3_600_000, ["click:t", "fp:x"])
+    asked = conversion("c", NOW_MS, ["device:d", "fp:x"])
+    scenario = Scenario(touches=[clicked], links=[], conversions=[asked])
+    (stored,) = published(scenario, 1)
+    assert stored.method == "click_probabilistic"
+    (one,) = replayed([private_attribution(stored, privacy)], RULES)
+    assert one.revised is None
+    assert (one.decision.method, one.decision.confidence) == (stored.method, stored.confidence)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -107,10 +107,9 @@ def test_events_of_a_session_that_was_three_are_found_by_one_step(
 
 
 def test_what_was_kept_before_is_shortened_once(engine: Engine, migrated_url: str) -> None:
-    with engine.begin() as connection:
-        command.downgrade(_config(connection), "0023")
     write(migrated_url, *OPENED)
     with engine.begin() as connection:
+        command.downgrade(_config(connection), "0026")
         for one in CHAIN:
             connection.execute(
                 text("UPDATE fact_sessions SET merged_into = :into WHERE session_id = :id"),

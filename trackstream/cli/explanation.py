@@ -41,7 +41,7 @@ _VERDICTS = {
     "fraud:flooding_source": "the source is marked: `trackstream fraud list`",
     "fraud:many_devices": "more devices at its network than the app's rules allow",
     "fraud:geo_mismatch": "clicked and converted in different countries",
-    "reinstall": "a reinstall keeps its first attribution",
+    "reinstall": "a reinstall keeps the attribution of the install before",
     "inherited": "the event has the attribution of its install or re-engagement",
 }
 """What `core.matching.decide` calls its verdicts; one that is not here is shown as it is."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from trackstream.core.credits import MODELS, credits_of
+from trackstream.core.identifiers import FINGERPRINT
 from trackstream.core.matching.candidates import ANOTHERS, Found, FoundPrior
 from trackstream.core.matching.conversion import ConversionState, Decided
 from trackstream.core.matching.decide import Decision, decide
@@ -88,7 +89,13 @@ def again(
         for one in stored.earlier
     }
     claimed = {one.touch.touch_id for one in stored.candidates if one.verdict == ANOTHERS}
-    decision = decide(conversion, found, priors, claimed, rules=rules)
+    # Of addresses that were cut for privacy it cannot be told again.
+    confidences = {
+        one.touch.touch_id: one.confidence
+        for one in stored.candidates
+        if one.identifier == FINGERPRINT
+    }
+    decision = decide(conversion, found, priors, claimed, rules=rules, confidences=confidences)
     touch_id, old_touch_id = _id(decision.touch), _id(stored.touch)
     shared, _ = credits_of(conversion, decision, rules=rules, models=models)
     same = (decision.method, touch_id, decision.inherited_from) == (

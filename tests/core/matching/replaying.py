@@ -119,6 +119,7 @@ def journeys(random: Random, name: str) -> Scenario:
                 random.randint(0, 100),
                 some(),
                 kind=random.choice(["install", "event", "reengagement"]),
+                named=f"{name}-t{n}",
             )
             for n in range(random.randint(1, 5))
         ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,9 +72,10 @@ def test_who_floods_does_not_push_out_the_honest_click() -> None:
         assert decided([answered(order, OWN, [OWN])]) == ("click_deterministic", "honest")
 
 
-def test_hundreds_of_purchases_do_not_push_out_the_install() -> None:
+@pytest.mark.parametrize("kind", ["event", "reengagement"])
+def test_hundreds_of_purchases_or_returns_do_not_push_out_the_install(kind: str) -> None:
     install = Prior(conversion_id="install", kind="install", at_ms=1)
-    bought = [Prior(conversion_id=f"p{n}", kind="event", at_ms=2 + n) for n in range(300)]
+    bought = [Prior(conversion_id=f"p{n}", kind=kind, at_ms=2 + n) for n in range(300)]
     for order in ([install, *bought], [*bought, install], [*bought[::-1], install]):
         state = IdentifierState()
         for one in order:
@@ -89,6 +91,18 @@ def test_hundreds_of_purchases_do_not_push_out_the_install() -> None:
             state, _ = own(state, told, identifier=OWN, rules=RULES)
         assert len(state.priors) == RULES.max_probes
         assert state.priors[-1].conversion_id == "install"
+
+
+@given(
+    clicks=st.lists(st.integers(0, 3), max_size=20),
+    most=st.integers(1, 6),
+    per_hour=st.integers(1, 9),
+)
+def test_there_is_always_something_kept(clicks: list[int], most: int, per_hour: int) -> None:
+    made = [touch(f"t{n}", at * HOUR_MS // 2, [OWN]) for n, at in enumerate(clicks)]
+    left = kept(made, most, per_hour=per_hour)
+    assert len(left) == min(most, len(made)) or per_hour < most
+    assert bool(left) == bool(made)
 
 
 touches = st.lists(

@@ -175,12 +175,41 @@ def test_an_app_is_opened_by_the_click_that_it_names_or_by_none() -> None:
 
 
 def test_an_app_is_opened_by_a_click_of_the_campaign_that_it_names() -> None:
-    one = before("t", HOUR_MS, "device:d")
-    of = Found(msgspec.structs.replace(one.touch, campaign_id="back"), one.identifiers)
-    named = opened(click_id="unknown", campaign_id="back")
-    assert decide(named, {"t": of}, {}, rules=DEFAULT).method == "click_deterministic"
+    of = {
+        name: Found(msgspec.structs.replace(one.touch, campaign_id="back"), one.identifiers)
+        for name, one in (
+            ("click", before("click", 2 * HOUR_MS, "device:d")),
+            ("banner", before("banner", HOUR_MS, "device:d", "impression")),
+        )
+    }
+    named = decide(opened(click_id="unknown", campaign_id="back"), of, {}, rules=DEFAULT)
+    assert verdicts(named) == {"click": "chosen", "banner": "not_named"}
     other = opened(campaign_id="another")
-    assert decide(other, {"t": of}, {}, rules=DEFAULT).method == "organic"
+    assert decide(other, of, {}, rules=DEFAULT).method == "organic"
+
+
+def test_a_known_click_that_is_named_goes_before_others_of_its_campaign() -> None:
+    of = {
+        name: Found(msgspec.structs.replace(one.touch, campaign_id="back"), one.identifiers)
+        for name, one in (
+            ("old", before("old", 2 * HOUR_MS, "device:d")),
+            ("new", before("new", HOUR_MS, "device:d")),
+        )
+    }
+    decision = decide(opened(click_id="old", campaign_id="back"), of, {}, rules=DEFAULT)
+    assert verdicts(decision) == {"old": "chosen", "new": "not_named"}
+
+
+def test_a_click_that_led_to_the_web_and_into_the_app_is_used_by_one_person() -> None:
+    install = Prior(conversion_id="c0", kind="install", at_ms=1, touch=touch("a", 0, ["click:t"]))
+    priors = {"c0": FoundPrior(install, ["click:t"])}
+    found = {"t": before("t", HOUR_MS, "click:t")}
+    assert decide(on_the_web("cookie:k"), found, priors, rules=DEFAULT).method == (
+        "click_deterministic"
+    )
+    assert verdicts(decide(INSTALL, found, priors, rules=DEFAULT)) == {
+        "t": "fraud:click_used_before"
+    }
 
 
 def test_a_deferred_deep_link_is_no_reengagement_of_the_install_that_it_came_with() -> None:

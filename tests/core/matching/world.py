@@ -17,7 +17,7 @@ from trackstream.core.matching.ask import link_to_click, probes_of
 from trackstream.core.matching.candidates import Found, FoundPrior
 from trackstream.core.matching.conversion import ConversionState
 from trackstream.core.matching.decide import Decision, decide
-from trackstream.core.matching.gather import gather
+from trackstream.core.matching.gather import gather, may_be_led
 from trackstream.core.matching.owner import IdentifierState, own
 from trackstream.core.matching.reconsider import reconsider
 from trackstream.core.records import (
@@ -56,8 +56,16 @@ def touch(touch_id: str, at_ms: int, identifiers: list[str], *, kind: str = "cli
 
 
 def conversion(
-    conversion_id: str, at_ms: int, identifiers: list[str], *, kind: str = "install"
+    conversion_id: str,
+    at_ms: int,
+    identifiers: list[str],
+    *,
+    kind: str = "install",
+    named: str | None = None,
 ) -> Conversion:
+    """One that names a click if it is a re-engagement: that of `named`, else of its own number."""
+    if kind == "reengagement" and named is None:
+        named = conversion_id.replace("c", "t")
     return Conversion(
         conversion_id=conversion_id,
         app_id=APP,
@@ -68,6 +76,7 @@ def conversion(
         subject=f"{APP}|{identifiers[0]}",
         person=identifiers[0],
         identifiers=identifiers,
+        click_id=named,
         ip=IP,
         revenue_micros=9_990_000,
         currency="EUR",
@@ -208,7 +217,8 @@ def reference(scenario: Scenario, rules: Rules) -> dict[str, Decision]:
         for _ in range(rules.depth):
             edge = {other for one in edge for other in near[one]} - reached
             reached |= edge
-        reached |= {f"click:{click_id}" for one, click_id in scenario.named if one in reached}
+        if may_be_led(asked, rules):
+            reached |= {f"click:{click_id}" for one, click_id in scenario.named if one in reached}
         found = {
             one.touch_id: Found(one, sorted(reached & set(one.identifiers)))
             for one in scenario.touches

@@ -1,7 +1,8 @@
 """What is kept where more is known than there is room for: what would win.
 
-It follows from what each of them is, so it does not depend on the order in which they came. Only
-what is left of a flood does: late clicks of an hour that is forgotten are taken as honest.
+It follows from what each of them is, so the order in which they came hardly matters. It does for
+what is left of a flood (late clicks of an hour that is forgotten are taken as honest), and where a
+touch that a fingerprint had led to was dropped before another identifier led to it, too.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Made(Protocol):
 
 M = TypeVar("M", bound=Made)
 
+_WEIGHTS = {"install": 2, "reengagement": 1}
+
 
 def kept(
     touches: Iterable[M],
@@ -55,6 +58,8 @@ def kept(
     newest = sorted(touches, key=_when, reverse=True)
     if len(newest) <= most:
         return newest
+    if per_hour is not None and per_hour >= most:
+        per_hour = None  # so few could never show a flood
     clicks = [one for one in newest if one.kind == "click" and one.touch_id not in guessed]
     flooding = _flooding(clicks, per_hour)
     others = [one for one in newest if one.touch_id not in flooding]
@@ -83,9 +88,10 @@ def _flooding(clicks: Collection[M], per_hour: int | None) -> set[str]:
 def foremost(priors: Iterable[Prior], most: int) -> list[Prior]:
     """The earlier conversions that are kept, newest first.
 
-    Installs and re-engagements before all events, which nobody inherits from.
+    Installs before re-engagements, whose time is short, and both before events, from which nobody
+    inherits.
     """
-    ranked = sorted(priors, key=lambda one: (one.kind != "event", _moment(one)), reverse=True)
+    ranked = sorted(priors, key=lambda one: (_WEIGHTS.get(one.kind, 0), _moment(one)), reverse=True)
     return sorted(ranked[:most], key=_moment, reverse=True)
 
 

@@ -44,6 +44,7 @@ def candidates_of(
     claimed: Collection[str],
     *,
     rules: Rules,
+    confidences: Mapping[str, float],
 ) -> list[Candidate]:
     """Every touch as a candidate, strongest first; a verdict for those that cannot be chosen.
 
@@ -53,6 +54,7 @@ def candidates_of(
         history: earlier conversions of its identifiers, by time.
         claimed: ids of touches of other devices, see `decide`.
         rules: windows and thresholds.
+        confidences: of touches for which it is known, see `decide`.
     """
     under: dict[str, list[Touch]] = {}
     for one in found.values():
@@ -68,7 +70,8 @@ def candidates_of(
         for identifier, touches in under.items()
         if not is_probabilistic(identifier)
     }
-    around = _Around(conversion, hours, behind, history, claimed, rules)
+    named = _named(conversion, found) if conversion.kind == "reengagement" else None
+    around = _Around(conversion, hours, behind, history, claimed, named, rules, confidences)
     candidates = [_candidate(one, around) for one in found.values()]
     candidates.sort(key=lambda one: _rank(one, rules))
     return _unambiguous(candidates, rules)
@@ -84,7 +87,10 @@ class _Around(NamedTuple):
     """Devices by fingerprint."""
     history: list[FoundPrior]
     claimed: Collection[str]
+    named: Collection[str] | None
+    """Ids of the touches that a re-engagement names."""
     rules: Rules
+    confidences: Mapping[str, float]
 
 
 def _candidate(one: Found, around: _Around) -> Candidate:
@@ -97,11 +103,10 @@ def _candidate(one: Found, around: _Around) -> Candidate:
     probabilistic = is_probabilistic(identifier)
     kind = "click" if one.touch.kind == "click" else "view"
     match_type = f"{kind}_{'probabilistic' if probabilistic else 'deterministic'}"
-    sure = (
-        confidence(conversion, one.touch, behind=around.behind[identifier])
-        if probabilistic
-        else 1.0
-    )
+    sure = 1.0
+    if probabilistic:
+        known = around.confidences.get(one.touch.touch_id)
+        sure = known or confidence(conversion, one.touch, behind=around.behind[identifier])
     flags = list[str]()
     verdict = _refusal(one, match_type, around)
     if verdict is None:
@@ -129,7 +134,7 @@ def _refusal(one: Found, match_type: str, around: _Around) -> str | None:
         # before all that rules have a say in: a replay is to know of it
         (ANOTHERS, guessed and touch.touch_id in around.claimed),
         ("after_conversion", touch.at_ms > horizon_ms(conversion, rules)),
-        ("not_named", conversion.kind == "reengagement" and not _brings_back(touch, around)),
+        ("not_named", around.named is not None and not _brings_back(touch, around)),
         ("probabilistic_off", guessed and not rules.probabilistic),
         ("not_in_waterfall", match_type not in rules.waterfall),
         ("outside_window", conversion.at_ms - touch.at_ms > rules.window_ms(match_type)),
@@ -139,16 +144,25 @@ def _refusal(one: Found, match_type: str, around: _Around) -> str | None:
 
 def _brings_back(touch: Touch, around: _Around) -> bool:
     """Whether an app was opened by this touch: it names it, and was not installed by it."""
-    conversion = around.conversion
-    named = touch.click_id == conversion.click_id or (
-        conversion.campaign_id is not None and touch.campaign_id == conversion.campaign_id
-    )
     installs = [
         each.prior
         for each in around.history
-        if each.prior.kind == "install" and shares(conversion, each, DEVICES)
+        if each.prior.kind == "install" and shares(around.conversion, each, DEVICES)
     ]
-    return named and not (installs and touch_id_of(installs[-1]) == touch.touch_id)
+    installed_by = touch_id_of(installs[-1]) if installs else None
+    return touch.touch_id in (around.named or ()) and touch.touch_id != installed_by
+
+
+def _named(conversion: Conversion, found: Mapping[str, Found]) -> set[str]:
+    """Ids of the touches with the click id that it names, else of the clicks of its campaign."""
+    exactly = {key for key, one in found.items() if one.touch.click_id == conversion.click_id}
+    return exactly or {
+        key
+        for key, one in found.items()
+        if one.touch.kind == "click"
+        and conversion.campaign_id is not None
+        and one.touch.campaign_id == conversion.campaign_id
+    }
 
 
 def _case(one: Found, identifier: str, around: _Around) -> fraud.Case:
@@ -163,7 +177,9 @@ def _case(one: Found, identifier: str, around: _Around) -> fraud.Case:
         installs_of_click=[
             each.prior
             for each in around.history
-            if clicked in each.identifiers
+            # A person may name one click on the web and in the app; two apps' devices may not.
+            if conversion.kind == "install"
+            and clicked in each.identifiers
             and each.prior.kind == "install"
             and not shares(conversion, each, DEVICES)
         ],

@@ -36,6 +36,8 @@ class Decided(msgspec.Struct, frozen=True, array_like=True):
     previous_touch_id: str | None = None
     made_of: str = ""
     """What it was made of and what the credits were, as a digest."""
+    claims: str = ""
+    """What it claims, as a digest."""
 
 
 class ConversionState(msgspec.Struct, frozen=True, array_like=True):
@@ -100,6 +102,8 @@ def decided(
     touch_id = decision.touch.touch_id if decision.touch else None
     shared, failed = credits_of(state.conversion, decision, rules=rules, models=models)
     made_of = _digest(state, decision, shared)
+    mine = claims(state.conversion, state.found.values())
+    told = _digest_of(mine) if mine else ""
     old = state.decided
     same = old is not None and (
         (decision.method, touch_id, decision.inherited_from, missing, made_of)
@@ -118,6 +122,7 @@ def decided(
             previous_method=old.method if old else None,
             previous_touch_id=old.touch_id if old else None,
             made_of=made_of,
+            claims=told,
         )
     after = msgspec.structs.replace(
         state, decided=now, deadline_ms=None, rules_version=rules.version
@@ -129,7 +134,7 @@ def decided(
         out,
         outcomes=outcomes(after.conversion, decision, now),
         subject_outcome=subject_outcome(after.conversion, decision, now),
-        claims=claims(after.conversion, after.found.values()),
+        claims=mine if replay or old is None or old.claims != told else [],
         attribution=attribution(after, decision, now, shared, rules),
     )
 
@@ -149,7 +154,11 @@ def _digest(state: ConversionState, decision: Decision, shared: list[Credit]) ->
         sorted((key, one.identifiers) for key, one in state.priors.items()),
         shared,
     )
-    return hashlib.blake2b(msgspec.json.encode(published), digest_size=8).hexdigest()
+    return _digest_of(published)
+
+
+def _digest_of(said: object) -> str:
+    return hashlib.blake2b(msgspec.json.encode(said), digest_size=8).hexdigest()
 
 
 def unanswered(state: ConversionState) -> list[str]:

@@ -47,6 +47,7 @@ def decide(
     claimed: Collection[str] = (),
     *,
     rules: Rules,
+    confidences: Mapping[str, float] | None = None,
 ) -> Decision:
     """Decide one conversion.
 
@@ -57,6 +58,7 @@ def decide(
         claimed: ids of touches of other devices, which have installed themselves: no fingerprint
             leads from them here.
         rules: windows and thresholds.
+        confidences: of touches found by a fingerprint, where what they are compared by is gone.
 
     Returns:
         `reinstall` with the touch of the install before when the same device has installed (and has
@@ -67,7 +69,9 @@ def decide(
     """
     history = sorted(priors.values(), key=lambda one: (one.prior.at_ms, one.prior.conversion_id))
     own = [one for one in history if shares(conversion, one, DEVICES)]
-    candidates = candidates_of(conversion, found, history, claimed, rules=rules)
+    candidates = candidates_of(
+        conversion, found, history, claimed, rules=rules, confidences=confidences or {}
+    )
     before = next((one.prior for one in reversed(own) if one.prior.kind == "install"), None)
     if conversion.kind == "install" and before:
         silent_ms = conversion.at_ms - own[-1].prior.at_ms

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trackstream.core.credits import MODELS
-from trackstream.core.identifiers import CLICK, is_probabilistic
+from trackstream.core.identifiers import CLICK, DEVICES, is_probabilistic
 from trackstream.core.matching.bounds import foremost, kept
 from trackstream.core.matching.candidates import Found, FoundPrior
 from trackstream.core.matching.claims import more
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from trackstream.core.records import Answer, Conversion
     from trackstream.core.rules import Rules
 
-__all__ = ["deadline_ms", "expire", "gather"]
+__all__ = ["deadline_ms", "expire", "gather", "may_be_led"]
 
 _FAR = 1 << 30
 
@@ -108,7 +108,7 @@ def _collected(state: ConversionState, answer: Answer, rules: Rules) -> Conversi
             latest, _with(was.identifiers if was else (), [me])
         )
     if answer.links:
-        links[me] = _with(links.get(me, ()), answer.links)
+        links[me] = _linked(links.get(me, []), answer.links, rules)
     claimed = more(state.claimed, answer.claimed, rules.max_touches)
     answered = state.answered if answer.depth is None else _with(state.answered, [me])
     return msgspec.structs.replace(
@@ -141,27 +141,66 @@ def _with(known: Iterable[str], more: Iterable[str]) -> list[str]:
     return sorted({*known, *more})
 
 
+def _linked(known: list[str], come: list[str], rules: Rules) -> list[str]:
+    """All that one identifier leads to; of clicks as many as its owner keeps."""
+    clicks = sum(one.startswith(CLICK) for one in known)
+    links = set(known)
+    for one in sorted(set(come) - links):
+        if one.startswith(CLICK):
+            clicks += 1
+            if clicks > rules.max_links:
+                continue
+        links.add(one)
+    return sorted(links)
+
+
 def _opened(state: ConversionState, rules: Rules) -> ConversionState:
-    """Follow the links to the allowed depth.
+    """Follow the links to the allowed depth, then ask the clicks that any of them has named.
 
     A shorter way found later opens an identifier that was too far before, so that the order in
-    which links become known does not matter.
+    which links become known does not matter. A click leads to nobody else: it is asked beside them.
     """
-    depths = dict(state.depths)
+    depths = {one: depth for one, depth in state.depths.items() if not _is_named(one, depth)}
     todo = deque(depths)
     while todo:
         here = todo.popleft()
+        depth = depths[here] + 1
+        if depth > rules.depth:
+            continue
         for other in state.links.get(here, ()):
-            # A click's id leads to no one else, so it is asked along with whoever has named it.
-            depth = depths[here] + (not other.startswith(CLICK) or depths[here] == 0)
-            if depth > rules.depth:
-                continue
-            if other not in depths and len(depths) >= rules.max_asked:
+            if other.startswith(CLICK) or (other not in depths and len(depths) >= rules.max_asked):
                 continue
             if depth < depths.get(other, _FAR):
                 depths[other] = depth
                 todo.append(other)
-    return msgspec.structs.replace(state, depths=depths)
+    return msgspec.structs.replace(state, depths=depths | _named(state, depths, rules))
+
+
+def _named(state: ConversionState, depths: Mapping[str, int], rules: Rules) -> dict[str, int]:
+    """The clicks that are asked, as deep as who has named them, but not as the conversion's own."""
+    clicks = {one: depth for one, depth in state.depths.items() if _is_named(one, depth)}
+    if not may_be_led(state.conversion, rules):
+        return clicks
+    for here, depth in sorted(depths.items(), key=lambda one: (one[1], one[0])):
+        for other in state.links.get(here, ()):
+            if other.startswith(CLICK) and other not in depths:
+                known = clicks.get(other)
+                if known is not None or len(clicks) < rules.max_links:
+                    clicks[other] = min(max(1, depth), known or _FAR)
+    return clicks
+
+
+def _is_named(identifier: str, depth: int) -> bool:
+    return depth > 0 and identifier.startswith(CLICK)
+
+
+def may_be_led(conversion: Conversion, rules: Rules) -> bool:
+    """Whether clicks that were named matter: an app's event inherits from its device's install."""
+    return (
+        conversion.kind != "event"
+        or conversion.event in rules.own_touch_events
+        or not any(one.startswith(DEVICES) for one in conversion.identifiers)
+    )
 
 
 def _settled(

@@ -27,11 +27,16 @@ from trackstream.core.records import (
     Probe,
     Touch,
 )
+from trackstream.core.rules import HOUR_MS
 
 if TYPE_CHECKING:
     from trackstream.core.rules import Rules
 
 __all__ = ["IdentifierState", "own"]
+
+
+_NAMED_AFTER_MS = HOUR_MS
+"""A store's referrer is handed over a moment after the first open, and not an hour."""
 
 
 class IdentifierState(msgspec.Struct, frozen=True, array_like=True):
@@ -45,6 +50,8 @@ class IdentifierState(msgspec.Struct, frozen=True, array_like=True):
     """Conversions that carry this identifier themselves."""
     claimed: list[Claimed] = []
     """Of a fingerprint's touches those of a device that has installed; see `Claim`."""
+    clicks: dict[str, int] = {}
+    """Clicks that events with this identifier have named, and when first."""
 
 
 EMPTY = IdentifierState()
@@ -103,20 +110,39 @@ def _touched(
 def _linked(
     state: IdentifierState, link: Link, identifier: str, rules: Rules
 ) -> tuple[IdentifierState, list[Answer]]:
+    if link.other.startswith(CLICK):
+        return _named(state, link, identifier, rules)
     if link.other not in state.links:
-        links = state.links
-        clicked = link.other.startswith(CLICK)
-        alike = [one for one in links if one.startswith(CLICK) == clicked]
-        if len(alike) >= rules.max_links:
-            if not clicked:
-                return state, []
-            # Clicks are named one after another: the first are the oldest.
-            links = [one for one in links if one != alike[-1]]
-        state = msgspec.structs.replace(state, links=[link.other, *links])
+        if len(state.links) >= rules.max_links:
+            return state, []
+        state = msgspec.structs.replace(state, links=[link.other, *state.links])
     news = [
         Answer(conversion=one, identifier=identifier, links=[link.other]) for one in state.probes
     ]
     return state, news
+
+
+def _named(
+    state: IdentifierState, link: Link, identifier: str, rules: Rules
+) -> tuple[IdentifierState, list[Answer]]:
+    """A click that was named: it can only have led to what came then, or was just before."""
+    known_ms = state.clicks.get(link.other)
+    if known_ms is not None and known_ms <= link.at_ms:
+        return state, []
+    clicks = {**state.clicks, link.other: link.at_ms}
+    if len(clicks) > rules.max_links:
+        newest = sorted(clicks.items(), key=lambda one: (one[1], one[0]))[-rules.max_links :]
+        clicks = dict(newest)
+    news = [
+        Answer(conversion=one, identifier=identifier, links=[link.other])
+        for one in state.probes
+        if _may_be_of(one, link.at_ms)
+    ]
+    return msgspec.structs.replace(state, clicks=clicks), news
+
+
+def _may_be_of(conversion: Conversion, named_ms: int) -> bool:
+    return named_ms <= conversion.at_ms + _NAMED_AFTER_MS
 
 
 def _probed(
@@ -144,7 +170,10 @@ def _probed(
         identifier=identifier,
         depth=probe.depth,
         touches=[one for one in after.touches if one.at_ms <= horizon_ms(conversion, rules)],
-        links=after.links,
+        links=[
+            *after.links,
+            *(one for one, named_ms in after.clicks.items() if _may_be_of(conversion, named_ms)),
+        ],
         priors=[one for one in after.priors if _when(one) < _when(conversion)],
         claimed=until(horizon_ms(conversion, rules), after.claimed),
     )
@@ -174,13 +203,21 @@ def _decided(
 def _claimed(
     state: IdentifierState, claim: Claim, identifier: str, rules: Rules
 ) -> tuple[IdentifierState, list[Answer]]:
+    """Only what is new is news: each revision of an install claims all of its touches again.
+
+    What was told before the state knew of it is out by then, so none of it is lost.
+    """
+    known = {one.touch_id for one in state.claimed}
+    fresh = [one for one in claim.claimed if one.touch_id not in known]
+    if not fresh:
+        return state, []
     news = [
         Answer(conversion=one, identifier=identifier, claimed=concerned)
         for one in state.probes
         if one.conversion_id != claim.conversion_id
-        and (concerned := until(horizon_ms(one, rules), claim.claimed))
+        and (concerned := until(horizon_ms(one, rules), fresh))
     ]
-    claimed = more(state.claimed, claim.claimed, rules.max_touches)
+    claimed = more(state.claimed, fresh, rules.max_touches)
     return msgspec.structs.replace(state, claimed=claimed), news
 
 
